@@ -1,0 +1,75 @@
+# kbwatch: `make help` lists what can be done.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+SEED ?= 7
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+KAFKA := $(BIN)/python deploy/local/kafka.py
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  SEED=n      another simulated month for demo and demo-harmless (now $(SEED))"
+	@echo "  PYTHON=...  another Python >= 3.11 for the virtual environment (now $(PYTHON))"
+
+.PHONY: setup
+setup: $(STAMP) ## .venv with everything pinned, and the jars of local Kafka
+	@$(KAFKA) fetch
+
+$(STAMP): deploy/constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "kbwatch needs Python 3.11 or newer as '$(PYTHON)': install it, or say make PYTHON=/path/to/python3.11 setup" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' has no venv module: install it (Debian: apt-get install python3-venv)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r deploy/constraints.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: demo demo-harmless
+demo: setup ## the founding incident, KB5062557, end to end (exit 0: caught, and nothing else halted)
+	$(BIN)/kbwatch demo --seed $(SEED)
+
+demo-harmless: setup ## the same month without the defect: nothing may halt
+	$(BIN)/kbwatch demo --seed $(SEED) --harmless
+
+.PHONY: check test
+check: $(STAMP) ## format, lint, types, import rules, unit and contract tests: under a minute
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -m "not slow" tests/unit tests/contract
+
+# The closing line of pytest is the last thing said: CI reads it.
+test: setup ## everything that CI runs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+.PHONY: format
+format: $(STAMP) ## put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: up down
+up: setup ## local Kafka on 127.0.0.1:9092 with kbwatch's topics
+	@$(KAFKA) start --port 9092
+	@$(BIN)/kbwatch topics apply
+
+down: ## stop what `make up` started
+	@$(PYTHON) deploy/local/kafka.py stop
+
+.PHONY: constraints
+constraints: ## pin the newest versions that go together (needs uv)
+	uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate --all-extras --group dev -q \
+	  -o deploy/constraints.txt
