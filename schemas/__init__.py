@@ -1,0 +1,1 @@
+"""The contracts: what every part of kbwatch says to every other. Imports no other part."""

@@ -1,0 +1,59 @@
+"""The options that every command shares, as annotated types for typer.
+
+A command takes ``config: Config = None, overrides: Set = None, print_config: PrintConfig = False``
+and calls ``settings_from(config, overrides, print_config)`` first. Only commands import this
+module: typer comes with the extras, not with the base install.
+"""
+
+from typing import Annotated
+
+import typer
+
+from schemas import settings as _settings
+from schemas.settings import Settings
+
+_PANEL = "Settings"
+
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="TOML file with settings (default: the file that KBW_CONFIG names).",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SECTION.NAME=VALUE",
+        help="One setting, e.g. kafka.bootstrap=broker:9092; repeatable; wins over everything.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+PrintConfig = Annotated[
+    bool,
+    typer.Option(
+        "--print-config",
+        help="Print the effective settings as TOML and do nothing else.",
+        rich_help_panel=_PANEL,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def settings_from(
+    config: str | None = None, overrides: list[str] | None = None, print_config: bool = False
+) -> Settings:
+    """The settings of this call; with ``print_config`` they are printed and the command ends.
+
+    Raises KbwatchError that names the wrong setting and where it stands.
+    """
+    loaded = _settings.load(config, overrides or ())
+    if print_config:
+        typer.echo(_settings.as_toml(loaded).rstrip())
+        raise typer.Exit
+    return loaded

@@ -1,0 +1,111 @@
+"""What kbwatch knows of one case (topic ``kbw-verdicts``, compacted, key ``fleet|case``).
+
+A verdict is a pure function of the evidence: no wall clock, no history of publication. Times are
+Unix milliseconds UTC; ``log_*`` are natural logarithms rounded to 1e-6.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+State = Literal["inconclusive", "quiet", "notice", "warn", "halt"]
+
+
+class Incident(Struct, frozen=True, omit_defaults=True):
+    """One counted onset that a human can look up."""
+
+    node: str
+    domain: str
+    site: str
+    signature: str
+    t_ms: int
+    minutes_after: int
+    """Minutes from the node's effective time to the onset."""
+    record_id: int = 0
+
+
+class Crossing(Struct, frozen=True, omit_defaults=True):
+    """The fold at the minute at which a threshold was reached first."""
+
+    t_ms: int
+    log_e: float
+    victims: int
+    victim_domains: int
+    victim_sites: int
+    exposed: int
+    controls: int
+    """Nodes of the branch in service and not yet patched at that instant."""
+    control_victims: int = 0
+
+
+class Power(Struct, frozen=True):
+    """What the nodes seen so far could have shown."""
+
+    observed: int
+    """Distinct exposed nodes that have been in effect for 24 h."""
+    p_5pct: float
+    """Probability that a failure of 5 % of nodes would have shown: 1 − .95^observed."""
+    rate_95: float
+    """The failure rate that would have shown with probability .95."""
+
+
+class Left(Struct, frozen=True, omit_defaults=True):
+    """Nodes of the branch by where the KB stands on them; lists are cut at ``LEFT_LIMIT``."""
+
+    untouched: int = 0
+    offered: int = 0
+    staged: int = 0
+    effective: int = 0
+    untouched_nodes: tuple[str, ...] = ()
+    staged_nodes: tuple[str, ...] = ()
+    """Patched on disk, not yet rebooted: the lever for these is to hold the reboot."""
+
+
+LEFT_LIMIT = 2_000
+
+
+class Verdict(Struct, frozen=True, omit_defaults=True):
+    """The answer per case, with what a sceptic needs to check it."""
+
+    v: int
+    fleet: str
+    case: str
+    """``KB5062557@17763``."""
+    kb: str
+    branch: str
+    build: str
+    state: State
+    sentence: str
+    """The finding in one line, for a human."""
+    started_ms: int
+    """First effective time of the KB on the branch."""
+    asof_ms: int
+    """Newest evidence that went in."""
+    exposed: int
+    controls: int
+    victims: int
+    signature: str
+    """The leaf signature that carries most of the wealth, or empty."""
+    log_e: float
+    """Current wealth of incidents with impact."""
+    log_e_any: float
+    """Current wealth of all incidents, the harmless ones included (decides ``notice``)."""
+    log_threshold: float
+    """ln(1/α): HALT needs this much, see docs/detection.md."""
+    power: Power
+    left: Left
+    calibration: str
+    trust: str
+    reasons: tuple[str, ...] = ()
+    """Why not more: what is missing for a conclusion or for a halt."""
+    halt: Crossing | None = None
+    warn: Crossing | None = None
+    notice: Crossing | None = None
+    first_victim_ms: int | None = None
+    last_victim_ms: int | None = None
+    log_e_without_site: float | None = None
+    """Smallest wealth with one site left out, at the halt or now: corroboration."""
+    log_e_within: float | None = None
+    """Wealth of bets within the domains alone, at the halt or now: the other corroboration."""
+    victim_nodes: tuple[str, ...] = ()
+    incidents: tuple[Incident, ...] = ()
