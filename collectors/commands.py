@@ -1,0 +1,103 @@
+"""The commands of ``kbwatch-collector``."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import msgspec
+import typer
+
+from schemas.codec import encode
+from schemas.errors import KbwatchError
+from schemas.reports import Name, NodeReport
+from schemas.topics import NODE_REPORTS
+
+app = typer.Typer(
+    name="kbwatch-collector",
+    help="Ship what Windows nodes log to kbwatch.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: the rich one takes half a second to load
+)
+
+
+@app.callback()
+def _collector() -> None:
+    # With a callback typer keeps the command's name, although there is only one.
+    return
+
+
+@app.command("replay-evtx")
+def replay_evtx(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help=".evtx files.")],
+    out: Annotated[
+        str, typer.Option(help="Write reports here, one JSON a line; - is standard output.")
+    ] = "-",
+    bootstrap: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Send to this Kafka instead.")
+    ] = "",
+    topic: Annotated[str, typer.Option(help="Topic to send to.")] = NODE_REPORTS,
+    timeout_s: Annotated[
+        float, typer.Option(min=0.1, help="Seconds to wait for Kafka's answers.")
+    ] = 10.0,
+    fleet: Annotated[str, typer.Option(help="Fleet of the nodes.")] = "default",
+    site: Annotated[str, typer.Option(help="Site of the nodes.")] = "unknown",
+) -> None:
+    """Replay recorded Windows logs as the reports that their nodes would have sent.
+
+    Each file is the log of one machine; its node is the computer that the log names last.
+    """
+    if bootstrap and out != "-":
+        raise KbwatchError("--out and --bootstrap: give one of them, not both")
+    _check_name("--fleet", fleet)
+    _check_name("--site", site)
+    if bootstrap:
+        from collectors.shipper import Shipper
+
+        with Shipper(bootstrap, topic, timeout_s) as shipper:
+            for reports in _read(files, fleet, site):
+                shipper.send(reports)
+    else:
+        from collectors.shipper import stamped
+
+        with _opened(out) as stream:
+            for reports in _read(files, fleet, site):
+                stream.writelines(encode(stamped(report)) + b"\n" for report in reports)
+
+
+def _read(files: list[Path], fleet: str, site: str) -> Iterator[tuple[NodeReport, ...]]:
+    from collectors.sources.evtx_file import read_log
+
+    for path in files:
+        log = read_log(path, fleet, site)
+        yield log.reports
+        for line in log.unreadable:
+            typer.echo(f"{path}: unreadable: {' '.join(line.split())}", err=True)
+        typer.echo(
+            f"{path}: node {log.node}, {log.records} records in {len(log.reports)} reports, "
+            f"{len(log.unreadable)} unreadable",
+            err=True,
+        )
+
+
+@contextmanager
+def _opened(out: str) -> Iterator[BinaryIO]:
+    if out == "-":
+        yield sys.stdout.buffer
+        return
+    try:
+        with Path(out).open("wb") as stream:
+            yield stream
+    except OSError as error:
+        raise KbwatchError(f"--out {out}: {error.strerror}") from None
+
+
+def _check_name(option: str, text: str) -> None:
+    try:
+        msgspec.convert(text, Name)
+    except msgspec.ValidationError:
+        raise KbwatchError(
+            f"{option} {text!r}: use 1 to 256 characters, no '|' and no control characters"
+        ) from None

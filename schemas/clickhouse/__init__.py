@@ -1,0 +1,1 @@
+"""The store: ClickHouse tables, migrations, clients behind one protocol, and named queries."""

@@ -1,0 +1,1 @@
+"""Foreign shapes of Windows events → ``reports.Event``. One file a shape, pure."""

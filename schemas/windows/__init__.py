@@ -1,0 +1,1 @@
+"""What Windows facts mean: event kinds, builds and KBs, boots and patch states."""

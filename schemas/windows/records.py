@@ -1,0 +1,149 @@
+"""One node's events, in the order of its log → events, boots and patch states."""
+
+import re
+
+from msgspec.structs import replace
+
+from schemas.reports import Boot, Event, PatchState, PatchStateName, Record
+from schemas.windows import builds
+from schemas.windows.system_time import time_ms
+from schemas.windows.taxonomy import about_node
+
+_KB = re.compile(r"\bKB([0-9]{4,9})\b", re.IGNORECASE)
+_TEXT_LENGTH = 65_536  # as much of a hostile text as is searched for KBs
+
+_KERNEL_GENERAL = "microsoft-windows-kernel-general"
+_UPDATE_CLIENT = "microsoft-windows-windowsupdateclient"
+_SERVICING = "microsoft-windows-servicing"
+
+_UPDATE_CLIENT_STATES: dict[int, PatchStateName] = {
+    19: "confirmed",
+    20: "failed",
+    21: "staged",
+    22: "staged",
+    23: "rolled_back",
+    43: "installing",
+    44: "offered",
+}
+
+# States of a component package, as numbers (every language) and as text.
+_ABSENT = frozenset({"5000", "absent"})
+_STAGED = frozenset({"5064", "staged"})
+_SUPERSEDED = frozenset({"5080", "superseded"})
+
+
+class RecordReader:
+    """Turns events into records.
+
+    One reader per node, fed in log order: what an event means may depend on the ones before it (a
+    boot was clean if a shutdown was logged since the boot before; a package goes because it was
+    superseded). Every event gives at least one record, each with the event's record id; an update
+    event that names several KBs gives one patch state per KB.
+    """
+
+    def __init__(self) -> None:
+        """Start before the first event of a log."""
+        self._branch = ""
+        self._booted = False
+        self._stopped = False
+        self._cleaned_up: set[str] = set()
+
+    def records_of(self, event: Event) -> tuple[Record, ...]:
+        """The records of one event; the event itself when it is nothing more special."""
+        provider = event.provider[:256].casefold()
+        special: tuple[Record, ...] = ()
+        if provider == _KERNEL_GENERAL:
+            special = self._boot(event)
+        elif provider == _UPDATE_CLIENT:
+            special = self._update_client(event)
+        elif provider == _SERVICING and event.channel.casefold() == "setup":
+            special = self._servicing(event)
+        return special or (_with_about(event),)
+
+    def _boot(self, event: Event) -> tuple[Record, ...]:
+        if event.id == 13:
+            self._stopped = True
+        if event.id != 12:
+            return ()
+        build = f"{event.data.get('BuildVersion', '')}.{event.data.get('QfeVersion', '')}"
+        try:
+            self._branch = builds.branch_of(build)
+            t_ms = time_ms(event.data.get("StartTime", ""))
+        except ValueError:
+            return ()
+        clean = True if self._stopped else (False if self._booted else None)
+        self._booted, self._stopped = True, False
+        return (Boot(t_ms=t_ms, build=build, clean=clean, record_id=event.record_id),)
+
+    def _update_client(self, event: Event) -> tuple[Record, ...]:
+        state = _UPDATE_CLIENT_STATES.get(event.id)
+        if state is None:
+            return ()
+        source = f"wuclient/{event.id}"
+        return tuple(self._patch(kb, state, source, event) for kb in _kbs(event))
+
+    def _servicing(self, event: Event) -> tuple[Record, ...]:
+        state = self._package_state(event)
+        if state is None:
+            return ()
+        source = f"servicing/{event.id}"
+        return tuple(self._patch(kb, state, source, event) for kb in _kbs(event))
+
+    def _package_state(self, event: Event) -> PatchStateName | None:
+        intended = _state_of(event, "Intended")
+        kbs = _kbs(event)
+        if intended & _ABSENT:
+            # Windows cleans superseded packages away; that takes no update back.
+            if event.id == 1 and _state_of(event, "Initial") & _SUPERSEDED:
+                self._cleaned_up.update(kbs)
+            removed = event.id == 2 and self._cleaned_up.isdisjoint(kbs)
+            return "rolled_back" if removed else None
+        self._cleaned_up.difference_update(kbs)
+        match event.id:
+            case 1:
+                return "installing"
+            case 2:
+                return "staged" if intended & _STAGED else "confirmed"
+            case 3:
+                return "failed"
+            case 4:
+                return "staged"
+        return None
+
+    def _patch(self, kb: str, state: PatchStateName, source: str, event: Event) -> PatchState:
+        # What brings no build takes effect when it is installed: nothing else will tell.
+        if state == "confirmed" and not builds.is_os_update(kb):
+            state = "effective"
+        return PatchState(
+            kb=kb,
+            state=state,
+            t_ms=event.t_ms,
+            source=source,
+            build=self._build_of(kb),
+            record_id=event.record_id,
+        )
+
+    def _build_of(self, kb: str) -> str:
+        if self._branch:
+            return builds.build_of(kb, self._branch) or ""
+        known = builds.builds_of(kb)
+        return known[0] if len(known) == 1 else ""
+
+
+def _kbs(event: Event) -> tuple[str, ...]:
+    found = {
+        f"KB{number}": None
+        for text in event.data.values()
+        for number in _KB.findall(text[:_TEXT_LENGTH])
+    }
+    return tuple(found)
+
+
+def _state_of(event: Event, which: str) -> set[str]:
+    names = (f"{which}PackageState", f"{which}PackageStateTextized")
+    return {event.data.get(name, "").strip().casefold() for name in names}
+
+
+def _with_about(event: Event) -> Event:
+    about = about_node(event, as_logged=True)
+    return event if about is None or about == event.about else replace(event, about=about)

@@ -1,0 +1,162 @@
+"""``kbwatch-collector replay-evtx`` on recorded logs: nothing lost, nothing twice, times right."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from collectors.sources.evtx_file import read_log
+from schemas.codec import MAX_MESSAGE_BYTES, decode, encode
+from schemas.errors import KbwatchError
+from schemas.reports import Boot, Event, Facts, NodeReport, PatchState
+from schemas.windows.system_time import time_ms
+from schemas.windows.taxonomy import classify
+
+ROOT = Path(__file__).parents[2]
+WIN10 = ROOT / "streams" / "regbench" / "data" / "win10-17134-System.evtx"
+WIN7 = ROOT / "tests" / "fixtures" / "evtx" / "win7-System.evtx"
+
+
+def replay(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "collectors.cli", "replay-evtx", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def win10() -> list[NodeReport]:
+    return list(read_log(WIN10, "default", "unknown").reports)
+
+
+@pytest.mark.parametrize(
+    ("path", "node", "records"), [(WIN10, "desktop-1n4r894", 1160), (WIN7, "wks-win764bitb", 1601)]
+)
+def test_every_record_of_the_file_comes_once(path: Path, node: str, records: int) -> None:
+    log = read_log(path, "default", "unknown")
+    assert (log.node, log.records, log.unreadable) == (node, records, ())
+    seen: Counter[tuple[int, str]] = Counter()
+    for report in log.reports:
+        for record in report.records:
+            if isinstance(record, Event | Boot | PatchState):
+                seen[record.record_id, getattr(record, "kb", "")] += 1
+    assert len({record_id for record_id, _ in seen}) == records
+    assert set(seen.values()) == {1}
+
+
+def test_reports_are_what_the_topic_promises(win10: list[NodeReport]) -> None:
+    for report in win10:
+        raw = encode(report)
+        assert len(raw) <= MAX_MESSAGE_BYTES
+        assert len(report.records) <= 50
+        assert decode(raw, NodeReport) == report
+        assert (report.node, report.domain) == ("desktop-1n4r894", "desktop-1n4r894")
+        assert (report.fleet, report.site, report.heartbeat_s) == ("default", "unknown", 0)
+
+
+def test_the_first_record_says_what_the_node_is(win10: list[NodeReport]) -> None:
+    facts = win10[0].records[0]
+    assert isinstance(facts, Facts)
+    assert (facts.role, facts.branch) == ("server", "17134")
+    assert not [r for report in win10 for r in report.records[1:] if isinstance(r, Facts)]
+
+
+def test_reports_carry_the_boot_that_ran(win10: list[NodeReport]) -> None:
+    boots = [0]
+    for report in win10:
+        boots += [record.t_ms for record in report.records if isinstance(record, Boot)]
+        assert report.boot_ms == boots[-1]
+    assert len(boots) == 4
+
+
+def test_the_update_of_july_2018_took_effect_at_the_boot_not_at_event_19(
+    win10: list[NodeReport],
+) -> None:
+    records = [record for report in win10 for record in report.records]
+    boots = [record for record in records if isinstance(record, Boot)]
+    assert [boot.build for boot in boots] == ["17134.137", "17134.137", "17134.165"]
+    assert [boot.clean for boot in boots] == [None, True, True]
+    assert boots[-1].t_ms == time_ms("2018-07-12T00:41:50.496Z")
+
+    steps = [r for r in records if isinstance(r, PatchState) and r.kb == "KB4338819"]
+    assert [step.state for step in steps[:3]] == ["offered", "installing", "confirmed"]
+    assert {step.build for step in steps} == {"17134.165"}
+    installing, confirmed = steps[1], steps[2]
+    assert installing.t_ms < boots[-1].t_ms < confirmed.t_ms
+    assert confirmed.t_ms == time_ms("2018-07-12T00:44:15.269Z")
+
+
+def test_unexpected_restarts_are_seen_and_are_not_clean() -> None:
+    records = [r for report in read_log(WIN7, "f", "s").reports for r in report.records]
+    assert [r.clean for r in records if isinstance(r, Boot)] == [True, True, True, False, False]
+    symptoms = [classify(r) for r in records if isinstance(r, Event)]
+    outages = Counter(s.signature for s in symptoms if s is not None and s.impact == "outage")
+    assert outages == {
+        "eventlog/6008": 2,
+        "kernel-power/41": 1,
+        "kernel-power/41/0x10001": 1,
+        "wer-systemerrorreporting/1001/0x10001": 1,
+    }
+
+
+class TestDamage:
+    def test_reading_goes_on_behind_damaged_records(self, tmp_path: Path) -> None:
+        raw = bytearray(WIN10.read_bytes())
+        chunk = 4096 + 2 * 65536
+        raw[chunk : chunk + 8] = b"damaged!"
+        damaged = tmp_path / "damaged.evtx"
+        damaged.write_bytes(raw)
+        log = read_log(damaged, "default", "unknown")
+        assert 1000 < log.records < 1160
+        assert len(log.unreadable) == 1
+        assert "ElfChnk0" in log.unreadable[0]
+
+        run = replay(str(damaged), "--out", str(tmp_path / "out.jsonl"))
+        assert run.returncode == 0
+        assert b"1 unreadable" in run.stderr
+
+    @pytest.mark.parametrize("content", [b"", b"not a log", WIN10.read_bytes()[:4096]])
+    def test_what_is_no_log_is_refused(self, tmp_path: Path, content: bytes) -> None:
+        path = tmp_path / "x.evtx"
+        path.write_bytes(content)
+        with pytest.raises(KbwatchError, match=r"x\.evtx"):
+            read_log(path, "default", "unknown")
+
+
+class TestCommand:
+    def test_one_report_a_line_on_standard_output(self) -> None:
+        run = replay(str(WIN10), str(WIN7), "--fleet", "lab", "--site", "berlin")
+        assert run.returncode == 0
+        reports = [decode(line, NodeReport) for line in run.stdout.splitlines()]
+        assert {(r.fleet, r.site) for r in reports} == {("lab", "berlin")}
+        assert [r.node for r in reports] == sorted(r.node for r in reports)
+        assert all(r.sent_ms > time_ms("2026-01-01T00:00:00Z") for r in reports)
+        assert b"1160 records" in run.stderr
+        assert b"1601 records" in run.stderr
+
+    def test_the_same_to_a_file(self, tmp_path: Path) -> None:
+        out = tmp_path / "reports.jsonl"
+        assert replay(str(WIN10), "--out", str(out)).returncode == 0
+        reports = [decode(line, NodeReport) for line in out.read_bytes().splitlines()]
+        assert sum(len(report.records) for report in reports) == 1161
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["/nowhere/System.evtx"], "/nowhere/System.evtx"),
+            ([__file__], "test_replay_evtx.py"),
+            ([str(WIN10), "--out", "/nowhere/x.jsonl"], "/nowhere/x.jsonl"),
+            ([str(WIN10), "--fleet", "a|b"], "--fleet"),
+            ([str(WIN10), "--out", "x", "--bootstrap", "127.0.0.1:1"], "not both"),
+            (
+                [str(WIN10), "--bootstrap", "127.0.0.1:1", "--timeout-s", "0.5"],
+                "Kafka at 127.0.0.1:1: no answer",
+            ),
+        ],
+    )
+    def test_errors_are_one_line_and_exit_2(self, arguments: list[str], says: str) -> None:
+        run = replay(*arguments)
+        assert run.returncode == 2
+        (line,) = run.stderr.decode().splitlines()
+        assert line.startswith("kbwatch-collector: ")
+        assert says in line
