@@ -1,0 +1,1 @@
+"""Server side: the stream processors, detection, replay and the benchmark."""

@@ -1,0 +1,1 @@
+"""The demonstration: a simulated roll-out through the real pipeline."""

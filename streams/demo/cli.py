@@ -1,0 +1,38 @@
+"""``kbwatch demo``: the founding incident, end to end, on real Kafka and the embedded store."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.cli_options import Config, PrintConfig, Set, settings_from
+
+app = typer.Typer(help="Watch KB5062557 being caught while it rolls out (simulated fleet).")
+
+
+@app.command()
+def demo(
+    seed: Annotated[int, typer.Option(help="Another simulated month.")] = 7,
+    harmless: Annotated[bool, typer.Option(help="The same month without the defect.")] = False,
+    out: Annotated[Path, typer.Option(help="Where summary, logs and store go.")] = Path(
+        "build/demo"
+    ),
+    record: Annotated[
+        Path | None, typer.Option(help="Write what Kafka got as a recording (.jsonl[.zst]).")
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Start a local Kafka, the detector, halts, the sink and a webhook receiver; play July 2025
+    in a simulated fleet of 480 nodes, then the log of a real Windows 10 machine; tell what
+    happens; stop everything.
+
+    Exits with 0 only if KB5062557 was halted, nothing else was, and every record that was
+    produced is stored or dead-lettered (harmless: if nothing was halted).
+    """
+    settings = settings_from(config, overrides, print_config)
+    from streams.demo.run import run_demo
+
+    raise typer.Exit(asyncio.run(run_demo(settings, seed, not harmless, out, record)))

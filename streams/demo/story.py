@@ -1,0 +1,176 @@
+"""What the demo tells a person while it runs."""
+
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from schemas.halts import Delivery, Halt
+from schemas.verdicts import Verdict
+from streams.demo.player import Played
+from streams.demo.summary import Summary
+from streams.regbench.scenarios.kb5062557 import Scenario
+
+_STYLE = {"WARN": "bold yellow", "HALT": "bold red", "NOTICE": "cyan", "LIFT": "green"}
+
+
+class Story:
+    """Prints each thing once, when it becomes known; a progress line stays below."""
+
+    def __init__(self, console: Console, scenario: Scenario, played: Played) -> None:
+        self._console = console
+        self._scenario = scenario
+        self._played = played
+        self._told: set[tuple[str, str]] = set()
+        self._rings = list(scenario.truth.rings)
+        self._verdicts: dict[str, Verdict] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        span_ms = scenario.truth.live_end_ms - scenario.truth.live_start_ms
+        self._task = self._progress.add_task("starting", total=span_ms, status="")
+        self._live = Live(self._below(), console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> "Story":
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def fleet(self) -> None:
+        """Introduce the fleet."""
+        nodes = self._scenario.nodes
+        sites = len({node.site for node in nodes})
+        branches = len({node.branch for node in nodes})
+        self.say(
+            "fleet",
+            f"{len(nodes)} SIMULATED nodes, {sites} sites, {branches} branches, "
+            f"seed {self._scenario.seed}",
+        )
+
+    def say(self, label: str, text: str) -> None:
+        """One line: a label and what there is to say."""
+        line = Text(f"{label:<10} ", style="bold")
+        line.append(text, style=_STYLE.get(text.split(" ", 1)[0], ""))
+        self._live.console.print(line)
+
+    def stage(self, text: str) -> None:
+        """What goes on now, below the story."""
+        self._progress.update(self._task, description=text)
+        self._live.update(self._below())
+
+    def progress(self) -> None:
+        """Move the bar, and tell of rings that are through."""
+        truth = self._scenario.truth
+        now_ms = self._played.now_ms
+        self._progress.update(
+            self._task,
+            description=clock(now_ms) if now_ms >= truth.live_start_ms else "reading history back",
+            completed=max(now_ms - truth.live_start_ms, 0),
+            status=f"{self._played.produced:,} records",
+        )
+        while self._rings and self._ring_done(now_ms):
+            ring = self._rings.pop(0)
+            self.say(clock(now_ms), f"{ring.name}  {len(ring.nodes)} nodes patched{self._power()}")
+
+    def news(self, item: Verdict | Halt | Delivery) -> None:
+        """Tell what a verdict, halt or delivery adds."""
+        if isinstance(item, Verdict):
+            self._verdicts[item.case] = item
+            self._verdict(item)
+        elif isinstance(item, Halt):
+            self._once("halt", item.case, "halts", f"{item.case} is {item.state}: {item.scope}")
+        elif item.state == "delivered":
+            self._once("delivery", item.webhook_id, "webhook", f"{item.case} → {item.target}")
+
+    def end(self, summary: Summary, staged: int, out: Path) -> None:
+        """Sum up, and say where to go on."""
+        took_ms = summary.webhook.detect_to_delivery_ms
+        if took_ms is not None:
+            ok = "ok" if summary.webhook.signature_verified else "BAD"
+            self.say(
+                "webhook", f"delivered {took_ms / 1000:.1f} s after the verdict, signature {ok}"
+            )
+        if summary.halted:
+            self.say(
+                "left",
+                f"at the halt {summary.applicable_unpatched_at_halt} nodes of the branch were not "
+                f"yet patched; {staged} staged: do not reboot (list in {out / 'staged.txt'})",
+            )
+        r = summary.records
+        self.say(
+            "records",
+            f"{r.produced:,} produced = {r.stored:,} stored + {r.duplicates:,} duplicates + "
+            f"{r.dead_lettered:,} dead-lettered",
+        )
+        self.say("data", f"summary, logs, store and broker files in {out}")
+        self.say("next", f"kbwatch explain {summary.case} · kbwatch replay FILE · docs/tutorial.md")
+
+    def _verdict(self, v: Verdict) -> None:
+        if v.state in ("warn", "halt") and v.incidents:
+            first = v.incidents[0]
+            self._once(
+                "victim",
+                v.case,
+                clock(first.t_ms),
+                f"{first.node.upper()}  {first.signature}, {first.minutes_after} min after its "
+                f"boot on {v.build}",
+            )
+        if v.warn and v.state in ("warn", "halt"):
+            self._once(
+                "warn",
+                v.case,
+                clock(v.warn.t_ms),
+                f"WARN   {v.case}  {v.warn.victims} of {v.warn.exposed} patched fail, "
+                f"{v.warn.control_victims} of {v.warn.controls} unpatched",
+            )
+        if v.halt:
+            self._once(
+                "halt!",
+                v.case,
+                clock(v.halt.t_ms),
+                f"HALT   {v.case}  {v.halt.victims} victims in {v.halt.victim_domains} clusters, "
+                f"{v.halt.victim_sites} sites; E = {math.exp(v.halt.log_e):,.0f} ≥ "
+                f"{math.exp(v.log_threshold):,.0f}",
+            )
+        if v.notice and v.state == "notice":
+            self._once("notice", v.case, "NOTICE", f"{v.case}: {v.sentence}, not halted")
+
+    def _once(self, kind: str, name: str, label: str, text: str) -> None:
+        if (kind, name) not in self._told:
+            self._told.add((kind, name))
+            self.say(label, text)
+
+    def _ring_done(self, now_ms: int) -> bool:
+        effective = self._scenario.truth.effective
+        return all(effective[node] <= now_ms for node in self._rings[0].nodes)
+
+    def _power(self) -> str:
+        verdict = self._verdicts.get(self._scenario.truth.case)
+        if verdict is None or verdict.state != "inconclusive":
+            return ""
+        return (
+            f"   INCONCLUSIVE: a 5 % failure would have shown with p = {verdict.power.p_5pct:.2f}"
+        )
+
+    def _below(self) -> RenderableType:
+        return Group(self._progress)
+
+
+def clock(t_ms: int) -> str:
+    """Event time as a person in operations says it: ``Wed 01:44``."""
+    return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%a %H:%M")
+
+
+def stamp(t_ms: int) -> str:
+    """A date and time in full: ``2018-07-12 00:41:50Z``."""
+    return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,0 +1,73 @@
+"""Gap clustering: events of one kind that follow one another closely count as one run.
+
+A run is kept as its first time, its last time (floored, so that a long crash loop changes it
+rarely) and its eight earliest distinct times. Laws (tests/unit/test_chains.py): the runs are a
+function of the *set* of times, whatever the order, repetition or batching in which they came.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+KEPT_TIMES = 8
+
+
+class Chain(Struct, array_like=True, frozen=True):
+    """One run: ``first_ms`` exact, ``last_ms`` floored, the earliest distinct ``times``."""
+
+    first_ms: int
+    last_ms: int
+    times: tuple[int, ...] = ()
+    record_id: int = 0
+    """Record id of the event at ``first_ms`` (the smallest one if several share that time)."""
+
+
+def single(t_ms: int, floor_ms: int, record_id: int = 0) -> Chain:
+    """The run of one event."""
+    return Chain(t_ms, max(t_ms // floor_ms * floor_ms, 0), (t_ms,), record_id)
+
+
+def join(a: Chain, b: Chain) -> Chain:
+    """The run of two runs that belong together."""
+    first = min((a.first_ms, a.record_id), (b.first_ms, b.record_id))
+    times = tuple(sorted({*a.times, *b.times})[:KEPT_TIMES])
+    return Chain(first[0], max(a.last_ms, b.last_ms), times, first[1])
+
+
+def insert(chains: tuple[Chain, ...], new: Chain, gap_ms: int) -> tuple[Chain, ...]:
+    """Add a run to disjoint ascending runs, joining whatever is less than ``gap_ms`` apart.
+
+    The gap between two runs is the later one's first time minus the earlier one's (floored) last.
+    Returns the same object when nothing changes.
+    """
+    before: list[Chain] = []
+    after: list[Chain] = []
+    joined = new
+    touched = 0
+    for chain in chains:
+        if new.first_ms - chain.last_ms >= gap_ms:
+            before.append(chain)
+        elif chain.first_ms - new.last_ms >= gap_ms:
+            after.append(chain)
+        else:
+            joined = join(joined, chain)
+            touched += 1
+            if joined == chain:
+                return chains
+    return (*before, joined, *after)
+
+
+def merge(chains: Iterable[Chain], gap_ms: int) -> tuple[Chain, ...]:
+    """The runs of the union of many runs (a class's runs from those of its signatures).
+
+    Exact for the union of the underlying events, because each run's inner gaps are below the gap.
+    """
+    out: list[Chain] = []
+    for chain in sorted(chains, key=lambda c: (c.first_ms, c.last_ms, c.record_id)):
+        if out and chain.first_ms - out[-1].last_ms < gap_ms:
+            out[-1] = join(out[-1], chain)
+        else:
+            out.append(chain)
+    return tuple(out)

@@ -1,0 +1,99 @@
+"""The state of one failure domain, and the evidence it amounts to.
+
+Laws (tests/unit/test_laws.py): the evidence is a function of the set of reports; order,
+duplication and batching don't change a byte of it, its version apart.
+"""
+
+from collections import Counter, defaultdict
+
+from msgspec import Struct, field
+
+from schemas.evidence import DomainEvidence, OnsetSeen
+from schemas.reports import NodeReport
+from streams.detection.node_evidence import WEEK_MS, NodeView, view
+from streams.detection.node_state import KEEP_MS, SKEW_MS, NodeState, apply
+
+MAX_ONSETS = 2_000
+"""Newest onsets kept in one contribution: bounds what one hostile domain can publish."""
+
+
+class DomainState(Struct):
+    """Everything known of one failure domain."""
+
+    nodes: dict[str, NodeState] = field(default_factory=dict)
+    offset: int = -1
+    """Newest report offset that went in."""
+    newest_ms: int = 0
+    """Newest record, on the broker's clock."""
+    branches: tuple[str, ...] = ()
+    """Branches that evidence was published for: one that empties must be published empty."""
+
+    def add(self, report: NodeReport, append_ms: int, offset: int) -> bool:
+        """Put a report in (``append_ms``: Kafka's append time); True when evidence may change."""
+        self.offset = max(self.offset, offset)
+        node = self.nodes.setdefault(report.node, NodeState())
+        changed = node.header(report, append_ms)
+        ahead = report.sent_ms - append_ms
+        shift = ahead if ahead > SKEW_MS else 0
+        week = self.newest_ms // WEEK_MS
+        for record in report.records:
+            changed |= apply(self.nodes, report.node, record)
+            self.newest_ms = max(self.newest_ms, record.t_ms - shift)
+        if self.newest_ms // WEEK_MS > week:
+            for node in self.nodes.values():
+                node.forget(self.newest_ms - KEEP_MS)
+        return changed
+
+    def evidence(self, fleet: str, domain: str, epoch: int) -> list[DomainEvidence]:
+        """The domain's whole current contribution to each of its branches."""
+        views: dict[str, list[NodeView]] = defaultdict(list)
+        for name in sorted(self.nodes):
+            seen = view(name, self.nodes[name], self.newest_ms)
+            if seen is not None:
+                views[seen.branch].append(seen)
+        self.branches = tuple(sorted({*self.branches, *views}))
+        return [
+            _contribution(fleet, branch, domain, epoch, self.offset, views[branch])
+            for branch in self.branches
+        ]
+
+
+def _contribution(
+    fleet: str, branch: str, domain: str, epoch: int, offset: int, views: list[NodeView]
+) -> DomainEvidence:
+    onsets = sorted(
+        (onset for seen in views for onset in seen.onsets),
+        key=lambda o: (o.first_ms, o.node, o.signature),
+    )
+    counts: dict[str, Counter[int]] = defaultdict(Counter)
+    for seen in views:
+        for signature, week in seen.baseline:
+            counts[signature][week] += 1
+    return DomainEvidence(
+        v=1,
+        fleet=fleet,
+        branch=branch,
+        domain=domain,
+        epoch=epoch,
+        offset=offset,
+        nodes=tuple(seen.node for seen in views),
+        onsets=tuple(onsets[-MAX_ONSETS:]),
+        baseline={s: dict(sorted(counts[s].items())) for s in sorted(counts)},
+    )
+
+
+def onsets_seen(evidence: DomainEvidence) -> list[OnsetSeen]:
+    """The onsets of a contribution as rows for the store."""
+    nodes = {node.node: node for node in evidence.nodes}
+    return [
+        OnsetSeen(
+            v=1,
+            fleet=evidence.fleet,
+            branch=evidence.branch,
+            domain=evidence.domain,
+            site=nodes[onset.node].site,
+            role=nodes[onset.node].role,
+            onset=onset,
+        )
+        for onset in evidence.onsets
+    ]

@@ -1,0 +1,126 @@
+"""The signature tree: at which levels a failure is counted, and how the bet is spread over them.
+
+Prior weights π (docs/detection.md §3): any failure .10; the classes share .30; signatures that
+are new on the branch .15; rare ones .15; each single signature .30/400. Spread in advance, so that
+looking at all of them costs no guarantee.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from schemas.evidence import DomainEvidence, Onset
+from streams.detection.chains import HOUR_MS, Chain, merge
+from streams.detection.node_evidence import WEEK_MS
+from streams.detection.node_state import ONSET_GAP_MS
+
+CLASSES = (
+    "service",
+    "cluster",
+    "crash",
+    "vm",
+    "storage",
+    "identity",
+    "install",
+    "silence",
+    "other",
+)
+UPPER = ("any", "novel", "rare", *(f"class:{c}" for c in CLASSES))
+MAX_SIGNATURES = 400
+"""Later signatures of a case count at the upper levels only: the prior is spent."""
+_BASELINE_WEEKS = 13
+_RARE_MASS = 0.10
+_RECURRENCE = 3
+
+
+def weight(level: str) -> float:
+    """π of a level."""
+    if level == "any":
+        return 0.10
+    if level in ("novel", "rare"):
+        return 0.15
+    if level.startswith("class:"):
+        return 0.30 / len(CLASSES)
+    return 0.30 / MAX_SIGNATURES
+
+
+class NodeOnset(Struct, frozen=True, order=True):
+    """One counted onset of a node at one level of the tree."""
+
+    t_ms: int
+    node: str
+    level: str
+
+
+def impact_chain(onset: Onset) -> Chain | None:
+    """The part of an onset that counts as harm, or None.
+
+    Outage counts at once. Anything else counts from the third event within an hour: a service
+    that logs one error per boot and nothing else is a symptom, not harm. Dating it at the third
+    event keeps the bet honest: by then, and not before, it is known.
+    """
+    if onset.impact == "outage":
+        return Chain(onset.first_ms, onset.last_ms)
+    for first, third in zip(onset.times, onset.times[_RECURRENCE - 1 :], strict=False):
+        if third - first <= HOUR_MS:
+            return Chain(third, max(onset.last_ms, third))
+    return None
+
+
+def symptom_chain(onset: Onset) -> Chain:
+    """The whole onset, harmful or not."""
+    return Chain(onset.first_ms, onset.last_ms)
+
+
+class Baseline(Struct, frozen=True):
+    """Which signatures are novel and which are rare on a branch, fixed at the case's start."""
+
+    known: frozenset[str]
+    rare: frozenset[str]
+
+    def levels(self, signature: str, cls: str) -> tuple[str, ...]:
+        """The levels at which an onset of ``signature`` counts."""
+        levels = ["any", f"class:{cls if cls in CLASSES else 'other'}"]
+        if signature not in self.known:
+            levels.append("novel")
+        elif signature in self.rare:
+            levels.append("rare")
+        return (*levels, f"sig:{signature}")
+
+
+def baseline(evidence: Iterable[DomainEvidence], started_ms: int) -> Baseline:
+    """Novel: not seen on the branch in the 13 weeks before the case's first week. Rare: the least
+    frequent signatures that together make up at most a tenth of the baseline.
+    """
+    week = started_ms // WEEK_MS
+    counts: dict[str, int] = defaultdict(int)
+    for part in evidence:
+        for signature, weeks in part.baseline.items():
+            counts[signature] += sum(
+                n for w, n in weeks.items() if week - _BASELINE_WEEKS <= w < week
+            )
+    known = {signature: n for signature, n in counts.items() if n}
+    mass = _RARE_MASS * sum(known.values())
+    rare = set()
+    for signature, n in sorted(known.items(), key=lambda item: (item[1], item[0])):
+        mass -= n
+        if mass < 0:
+            break
+        rare.add(signature)
+    return Baseline(frozenset(known), frozenset(rare))
+
+
+def node_onsets(
+    node: str, chains: Mapping[tuple[str, str], list[Chain]], base: Baseline
+) -> list[NodeOnset]:
+    """All onsets of one node at every level, from the chains by (signature, class)."""
+    by_level: dict[str, list[Chain]] = defaultdict(list)
+    for (signature, cls), runs in chains.items():
+        for level in base.levels(signature, cls):
+            by_level[level].extend(runs)
+    return [
+        NodeOnset(chain.first_ms, node, level)
+        for level, runs in by_level.items()
+        for chain in merge(runs, ONSET_GAP_MS)
+    ]

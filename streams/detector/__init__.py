@@ -1,0 +1,1 @@
+"""The detector: reports become evidence, evidence becomes verdicts."""

@@ -1,0 +1,96 @@
+"""Dead letters: what could not be used, kept as raw bytes with the reason, never dropped."""
+
+import time
+from collections import deque
+from collections.abc import Awaitable
+
+import faust
+import structlog
+from faust.types import Message
+
+from schemas.codec import encode
+from schemas.health import Health
+from schemas.settings import KafkaSettings
+from schemas.topics import HEALTH, dlq_of
+from streams.metrics import DEAD_LETTERS
+from streams.retry import until_sent
+
+_log = structlog.get_logger(__name__)
+
+Headers = list[tuple[str, bytes]] | None
+
+_WINDOW_S = 300.0
+_LOUD_SHARE = 0.01
+_LOUD_AT_LEAST = 100
+"""Below this many messages a share says nothing."""
+
+
+class DeadLetters:
+    """The dead-letter side of one app and topic, with its share over the last five minutes.
+
+    Law: every ``bad`` message is in ``<topic>-dlq`` before the coroutine returns.
+    """
+
+    def __init__(self, app: faust.App, kafka: KafkaSettings, name: str, topic: str) -> None:
+        self._app = app
+        self._kafka = kafka
+        self._name = name
+        self._topic = topic
+        self._window: deque[tuple[float, int, int]] = deque()
+        self._loud_until = 0.0
+
+    async def bad(self, message: Message, reason: str, detail: str) -> None:
+        """Put ``message`` into the dead-letter topic; returns when the broker has it."""
+        headers: Headers = [
+            ("reason", reason.encode()),
+            ("detail", detail[:1000].encode()),
+            ("origin_topic", message.topic.encode()),
+            ("origin_partition", str(message.partition).encode()),
+            ("origin_offset", str(message.offset).encode()),
+        ]
+        await self._send(dlq_of(self._topic), message.key, message.value, headers)
+        DEAD_LETTERS.labels(topic=self._topic, reason=reason).inc()
+        _log.warning(
+            "dead letter",
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            reason=reason,
+            detail=detail[:200],
+        )
+
+    async def count(self, good: int, bad: int) -> None:
+        """Add a batch to the share; say so on kbw-health when over 1 % is bad in five minutes."""
+        now = time.monotonic()
+        self._window.append((now, good, bad))
+        while self._window[0][0] < now - _WINDOW_S:
+            self._window.popleft()
+        total_bad = sum(entry[2] for entry in self._window)
+        total = total_bad + sum(entry[1] for entry in self._window)
+        share = total_bad / total if total else 0.0
+        if total < _LOUD_AT_LEAST or share <= _LOUD_SHARE or now < self._loud_until:
+            return
+        self._loud_until = now + _WINDOW_S
+        health = Health(
+            v=1,
+            app=self._name,
+            kind="dead_letters",
+            severity="critical",
+            message=f"{share:.1%} of {self._topic} can't be used; look at {dlq_of(self._topic)}",
+            at_ms=int(time.time() * 1000),
+            topic=self._topic,
+            share=round(share, 4),
+        )
+        _log.error(health.message)
+        await self._send(HEALTH, self._name.encode(), encode(health), None)
+
+    async def _send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> None:
+        async def attempt() -> None:
+            sent: Awaitable[object] = await self._app.producer.send(
+                self._kafka.topic(topic), key, value, 0, None, headers
+            )
+            await sent
+
+        await until_sent(topic, attempt)

@@ -1,0 +1,177 @@
+"""The one way to make and run a Faust app.
+
+Each setting that is not Faust's default is here for a reason that was measured; the reasons are
+in docs/decisions.md (Faust).
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+from weakref import ref
+
+import faust
+import structlog
+from faust.streams import _current_event
+from faust.types import EventT, StreamT
+from mode.loop import use
+
+from schemas.errors import KbwatchError
+from schemas.settings import Settings
+from schemas.topics import BROKER_MAX_BYTES
+from streams import log, metrics
+from streams.kafka_io import check_broker
+
+_log = structlog.get_logger(__name__)
+
+_POLL_RECORDS = 2_000
+
+Send = Awaitable[object]
+Taken = EventT[bytes]
+"""What ``noack_take`` gives: an event whose ``message`` has the raw key and value."""
+
+
+def make_app(settings: Settings, name: str) -> faust.App:
+    """A Faust app ``kbw-<name>`` (its consumer group) with kbwatch's settings.
+
+    Raises KbwatchError when the data folder can't be written.
+    """
+    use("uvloop")
+    folder = Path(settings.data_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".write-{name}-{settings.worker_id}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise KbwatchError(
+            f"data_dir {folder}: {error.strerror}; choose a folder that can be written"
+        ) from None
+    kafka = settings.kafka
+    app_id = kafka.topic(f"kbw-{name}")
+    return faust.App(
+        app_id,
+        broker=f"kafka://{kafka.bootstrap.replace(',', ';')}",
+        datadir=folder / f"faust-{name}-{settings.worker_id}",
+        autodiscover=False,
+        web_enabled=False,
+        key_serializer="raw",
+        value_serializer="raw",
+        store="memory://",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=f"{app_id}-{settings.worker_id}",
+        consumer_max_fetch_size=BROKER_MAX_BYTES,
+        producer_max_request_size=BROKER_MAX_BYTES,
+        producer_compression_type="zstd",
+        producer_acks=-1,
+        broker_session_timeout=kafka.session_timeout_s,
+        broker_heartbeat_interval=kafka.session_timeout_s / 4,
+        broker_max_poll_records=_POLL_RECORDS,
+        broker_commit_interval=1.0,
+        stream_buffer_maxsize=2 * _POLL_RECORDS,
+        stream_wait_empty=False,
+        worker_redirect_stdouts=False,
+    )
+
+
+async def send(
+    app: faust.App,
+    topic: str,
+    key: bytes,
+    value: bytes | None,
+    partition: int | None = None,
+) -> Send:
+    """Hand a record to the producer; awaiting the result waits until the broker has it."""
+    future: Send = await app.producer.send(topic, key, value, partition, None, None)
+    return future
+
+
+@contextmanager
+def owner(event: Taken) -> Iterator[None]:
+    """Table writes inside go to the changelog partition of ``event``.
+
+    ``noack_take`` leaves no current event, and a Table write needs one. Only the context variable
+    may be set: ``stream._set_current_event`` is read by the task that fills the take buffer, and
+    records vanish.
+    """
+    token = _current_event.set(ref(event))
+    try:
+        yield
+    finally:
+        _current_event.reset(token)
+
+
+async def work_through(
+    stream: StreamT[bytes],
+    size: int,
+    within_s: float,
+    take: Callable[[Sequence[Taken]], Awaitable[None]],
+) -> None:
+    """The body of every agent: take batches, work on them, then ack in order.
+
+    ``take`` handles what it expects. Anything else ends the process here, before a later ack
+    could jump over the batch: the next worker gets it again, nothing is lost silently. Events of
+    an assignment that is over are neither worked on nor acked: whoever has the partition now
+    reads them again.
+    """
+    # noack_take yields events, not values, and StreamT does not know it.
+    async for events in cast("faust.Stream[Taken]", stream).noack_take(size, within=within_s):
+        current = [event for event in events if _is_current(event)]
+        try:
+            if current:
+                await take(current)
+        except Exception:
+            _log.exception("batch failed, worker ends", first=repr(current[0].message))
+            logging.shutdown()
+            os._exit(os.EX_SOFTWARE)
+        for event in current:
+            if _is_current(event):
+                await stream.ack(event)
+
+
+def _is_current(event: Taken) -> bool:
+    return bool(event.message.generation_id == event.app.consumer_generation_id)
+
+
+def run_worker(
+    app: faust.App,
+    settings: Settings,
+    agents: Sequence[str],
+    topics: Iterable[str],
+) -> int:
+    """Run ``app`` until SIGINT or SIGTERM; returns the exit code.
+
+    Raises KbwatchError when the broker does not answer or lacks ``topics`` (short names).
+    """
+    log.configure(settings.log_level, settings.log_format)
+    metrics.serve(settings.metrics_port)
+    asyncio.run(check_broker(settings.kafka, topics))
+    # Faust only warns when an agent is missing; a detector without its judge would look healthy.
+    found = {agent.fun.__name__ for agent in app.agents.values()}
+    if found != set(agents):
+        raise RuntimeError(f"{app.conf.id} has agents {sorted(found)}, expected {sorted(agents)}")
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = faust.Worker(
+        app,
+        loglevel=logging.getLevelName(logging.WARNING),
+        override_logging=False,
+        redirect_stdouts=False,
+        quiet=True,
+        loop=loop,
+    )
+    _log.info("worker starts", app=app.conf.id, worker=settings.worker_id)
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    crash = worker.crash_reason or app.crash_reason
+    if crash:
+        _log.error("worker crashed", app=app.conf.id, error=repr(crash))
+        return 1
+    return code

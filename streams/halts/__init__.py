@@ -1,0 +1,1 @@
+"""Verdicts become latched halts by policy, and halts become signed webhooks."""

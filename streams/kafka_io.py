@@ -1,0 +1,92 @@
+"""Plain Kafka beside Faust: where a key belongs, what is there, and reading a partition whole."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
+
+from schemas.errors import KbwatchError
+from schemas.settings import KafkaSettings
+from schemas.topics import BROKER_MAX_BYTES, all_topics
+
+_CONNECT_TIMEOUT_S = 5.0
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of ``key``, as every Kafka client computes it (murmur2)."""
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
+
+
+async def check_broker(settings: KafkaSettings, topics: Iterable[str]) -> None:
+    """See that the broker answers and has ``topics`` with the declared number of partitions.
+
+    Raises KbwatchError that says what to do.
+    """
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=settings.bootstrap,
+        request_timeout_ms=int(_CONNECT_TIMEOUT_S * 1000),
+    )
+    try:
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            await admin.start()
+            wanted = {settings.topic(name): all_topics()[name].partitions for name in topics}
+            found = {
+                entry["topic"]: len(entry["partitions"])
+                for entry in await admin.describe_topics(list(wanted))
+                if not entry["error_code"]
+            }
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise KbwatchError(
+            f"Kafka at {settings.bootstrap} does not answer ({type(error).__name__}): "
+            "is it running, and is kafka.bootstrap right?"
+        ) from None
+    finally:
+        await admin.close()
+    missing = sorted(set(wanted) - set(found))
+    if missing:
+        raise KbwatchError(
+            f"Kafka at {settings.bootstrap} lacks {len(missing)} topics, first {missing[0]}: "
+            "run `kbwatch topics apply`"
+        )
+    for topic, partitions in wanted.items():
+        if found[topic] != partitions:
+            raise KbwatchError(
+                f"topic {topic} has {found[topic]} partitions, topics.toml declares {partitions}: "
+                "run `kbwatch topics apply --dry-run` to see the difference"
+            )
+
+
+async def read_whole(
+    settings: KafkaSettings, topic: str, partitions: Iterable[int]
+) -> AsyncIterator[ConsumerRecord]:
+    """Every record of the partitions of ``topic`` (a short name), from the beginning to the end
+    as it was when the call began.
+    """
+    assigned = [TopicPartition(settings.topic(topic), number) for number in sorted(partitions)]
+    if not assigned:
+        return
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap,
+        enable_auto_commit=False,
+        # The default, latest, resets to the end in the background and can win over the seek below.
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=BROKER_MAX_BYTES,
+    )
+    await consumer.start()
+    try:
+        consumer.assign(assigned)
+        ends = await consumer.end_offsets(assigned)
+        await consumer.seek_to_beginning(*assigned)
+        waiting = {tp for tp in assigned if await consumer.position(tp) < ends[tp]}
+        while waiting:
+            batches = await consumer.getmany(*waiting, timeout_ms=1000)
+            for records in batches.values():
+                for record in records:
+                    yield record
+            # The position moves past compacted gaps, a count of records does not.
+            waiting = {tp for tp in waiting if await consumer.position(tp) < ends[tp]}
+    finally:
+        await consumer.stop()

@@ -1,0 +1,99 @@
+"""Recordings of kbw-node-reports as JSON lines (``.jsonl`` or ``.jsonl.zst``).
+
+One line per record: ``{"append_ms": …, "report": {…}}``; one that could not be decoded:
+``{"append_ms": …, "raw": "<base64>"}``. A line that is a bare report, as ``kbwatch-collector
+replay-evtx`` writes, is taken as sent and appended at the same instant.
+"""
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import msgspec
+import orjson
+import zstandard
+from msgspec import Struct
+
+from schemas.codec import DecodeError, decode
+from schemas.errors import KbwatchError
+from schemas.reports import NodeReport
+
+
+class Recorded(Struct, frozen=True):
+    """One record: the decoded report, or the raw bytes with the reason why there is none."""
+
+    append_ms: int
+    report: NodeReport | None
+    raw: bytes = b""
+    reason: str = ""
+
+
+class _Line(Struct, frozen=True):
+    append_ms: int
+    report: msgspec.Raw = msgspec.Raw()
+    raw: str = ""
+
+
+_LINE = msgspec.json.Decoder(_Line)
+
+
+def line(append_ms: int, raw: bytes) -> bytes:
+    """One line of a recording for a record's value as it is in Kafka."""
+    try:
+        decode(raw, NodeReport)
+    except DecodeError:
+        encoded = base64.b64encode(raw).decode()
+        return orjson.dumps({"append_ms": append_ms, "raw": encoded}) + b"\n"
+    return b'{"append_ms":%d,"report":%s}\n' % (append_ms, raw)
+
+
+def read(path: Path) -> Iterator[Recorded]:
+    """The records of a recording.
+
+    Raises KbwatchError with file and line for what is not a recording at all; a line whose report
+    does not decode is yielded as a dead letter.
+    """
+    try:
+        with opened(path, "rb") as file:
+            for number, text in enumerate(file, start=1):
+                if text.strip():
+                    yield _read_line(path, number, text)
+    except OSError as error:
+        raise KbwatchError(f"{path}: {error.strerror}") from None
+    except zstandard.ZstdError as error:
+        raise KbwatchError(f"{path}: not readable as zstd: {error}") from None
+
+
+def _read_line(path: Path, number: int, text: bytes) -> Recorded:
+    try:
+        entry = _LINE.decode(text)
+    except msgspec.DecodeError:
+        return _bare(path, number, text)
+    raw = bytes(entry.report) if entry.report else base64.b64decode(entry.raw)
+    try:
+        return Recorded(entry.append_ms, decode(raw, NodeReport))
+    except DecodeError as error:
+        return Recorded(entry.append_ms, None, raw, str(error))
+
+
+def _bare(path: Path, number: int, text: bytes) -> Recorded:
+    try:
+        report = decode(text, NodeReport)
+    except DecodeError as error:
+        raise KbwatchError(
+            f"{path}:{number}: neither a recorded line nor a report: {error}"
+        ) from None
+    return Recorded(report.sent_ms, report)
+
+
+@contextmanager
+def opened(path: Path, mode: str) -> Iterator[BinaryIO]:
+    """Open a recording to read (``rb``) or write (``wb``), through zstd if it ends in ``.zst``."""
+    if path.suffix == ".zst":
+        with zstandard.open(path, mode) as file:
+            yield cast(BinaryIO, file)
+    else:
+        with path.open(mode) as file:
+            yield cast(BinaryIO, file)

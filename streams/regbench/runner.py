@@ -1,0 +1,139 @@
+"""Runs detection on simulated months: the one place where the benchmark meets the detector.
+
+python -m streams.regbench.runner seeds --seeds 1-20 [--harmless] [--jobs 2]
+python -m streams.regbench.runner margins --out streams/detection/default_margins.toml
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import tomlkit
+import typer
+from msgspec import Struct
+
+from schemas.evidence import DomainEvidence
+from schemas.settings import DetectorSettings
+from schemas.verdicts import Verdict
+from streams.detection.calibrate import Controls, controls, table
+from streams.detection.judge import case_starts
+from streams.detection.margins import Margins
+from streams.detection.members import EXPOSED_MS, Case, members
+from streams.recording import Recorded
+from streams.regbench.scenarios.kb5062557 import Scenario
+from streams.replay import collect, replay
+
+app = typer.Typer(help="Detection on simulated months.")
+
+Jobs = Annotated[int, typer.Option(min=1, help="Processes.")]
+
+
+class SeedResult(Struct, frozen=True):
+    """What one simulated month came to."""
+
+    seed: int
+    halted: bool
+    victims: int
+    """Nodes that the defect had broken at the halt, by the scenario's truth."""
+    at_risk: int
+    false_halts: tuple[str, ...]
+    false_warns: tuple[str, ...]
+    notices: tuple[str, ...]
+
+
+def recorded(scenario: Scenario) -> Iterator[Recorded]:
+    """The scenario's stream as a recording."""
+    for sent in scenario.stream():
+        yield Recorded(sent.append_ms, sent.report)
+
+
+def run_seed(seed: int, harmful: bool) -> SeedResult:
+    """Generate and replay one month."""
+    scenario = Scenario(seed=seed, harmful=harmful)
+    verdicts = replay(recorded(scenario), DetectorSettings()).verdicts
+    truth = scenario.truth
+    guilty = truth.case if harmful else ""
+    true = next((v for v in verdicts if v.case == guilty), None)
+    crossed_ms = true.halt.t_ms if true and true.halt else None
+    return SeedResult(
+        seed=seed,
+        halted=crossed_ms is not None,
+        victims=sum(crossed_ms is not None and t <= crossed_ms for t in truth.victims.values()),
+        at_risk=len(truth.at_risk),
+        false_halts=_of(verdicts, guilty, "halt"),
+        false_warns=_of(verdicts, guilty, "warn"),
+        notices=_of(verdicts, guilty, "notice"),
+    )
+
+
+def _of(verdicts: tuple[Verdict, ...], guilty: str, state: str) -> tuple[str, ...]:
+    return tuple(v.case for v in verdicts if v.state == state and v.case != guilty)
+
+
+@app.command()
+def seeds(
+    seeds: Annotated[str, typer.Option(help="First and last seed, e.g. 1-20.")] = "1-20",
+    harmless: Annotated[bool, typer.Option(help="The month without the defect.")] = False,
+    jobs: Jobs = 2,
+) -> None:
+    """Replay KB5062557's month for several seeds; one JSON line per seed, then the sum."""
+    numbers = _range(seeds)
+    results = []
+    with ProcessPoolExecutor(jobs) as pool:
+        for result in pool.map(run_seed, numbers, [not harmless] * len(numbers)):
+            results.append(result)
+            typer.echo(msgspec.json.encode(result).decode())
+    halted = [r.victims for r in results if r.halted]
+    typer.echo(
+        f"halted {len(halted)} of {len(results)}"
+        + (f", victims at the halt {sorted(halted)}" if halted else "")
+        + f", false halts {sum(len(r.false_halts) for r in results)}"
+        + f", false warnings {sum(len(r.false_warns) for r in results)}"
+    )
+
+
+@app.command()
+def margins(
+    out: Annotated[Path, typer.Option(help="Where the table goes.")],
+    seeds: Annotated[str, typer.Option(help="First and last design seed.")] = "1001-1016",
+    jobs: Jobs = 2,
+) -> None:
+    """Learn the shipped default margins from harmless months with design seeds."""
+    with ProcessPoolExecutor(jobs) as pool:
+        found = [case for cases in pool.map(_harmless_cases, _range(seeds)) for case in cases]
+    learned = Margins(
+        "default", table([impact for impact, _ in found]), table([every for _, every in found])
+    )
+    origin = f"# {len(found)} harmless roll-outs, seeds {seeds}: streams.regbench.runner margins\n"
+    out.write_text(origin + tomlkit.dumps(msgspec.to_builtins(learned)))
+    typer.echo(f"{len(found)} harmless roll-outs → {out}")
+
+
+def _harmless_cases(seed: int) -> list[tuple[Controls, Controls]]:
+    scenario = Scenario(seed=seed, harmful=False)
+    branches: dict[str, list[DomainEvidence]] = defaultdict(list)
+    for part in collect(recorded(scenario), DetectorSettings()).evidence:
+        branches[part.branch].append(part)
+    out = []
+    for branch, evidence in sorted(branches.items()):
+        newest_ms = max(n.service[-1][1] for e in evidence for n in e.nodes)
+        # KBs that came with the same boots are one roll-out.
+        rollouts = {started_ms: kb for kb, started_ms in case_starts(evidence)}
+        for started_ms, (kb, build) in rollouts.items():
+            case = Case("default", branch, kb, build)
+            # The KB with the harmless symptom caused it: it is no negative control.
+            if case.name != scenario.truth.benign_case and newest_ms < started_ms + EXPOSED_MS:
+                out.append(controls(members(case, evidence), evidence, started_ms))
+    return out
+
+
+def _range(text: str) -> range:
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,1 @@
+"""Named incidents, played as a collector would have shipped them."""

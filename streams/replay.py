@@ -1,0 +1,68 @@
+"""The detection of the Faust agents, in one process and without a broker."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from schemas.codec import DecodeError
+from schemas.evidence import DomainEvidence
+from schemas.settings import DetectorSettings
+from schemas.verdicts import Verdict
+from streams.admission import admit_report
+from streams.detection.domain_state import DomainState
+from streams.detection.judge import Judge
+from streams.recording import Recorded
+
+
+class Collected(Struct, frozen=True):
+    """The evidence a recording amounts to."""
+
+    evidence: tuple[DomainEvidence, ...]
+    reports: int
+    dead_lettered: int
+
+
+class Replayed(Struct, frozen=True):
+    """What a recording comes to."""
+
+    verdicts: tuple[Verdict, ...]
+    reports: int
+    dead_lettered: int
+
+
+def collect(records: Iterable[Recorded], settings: DetectorSettings) -> Collected:
+    """Put a recording into the states of its failure domains."""
+    domains: dict[tuple[str, str], DomainState] = {}
+    reports = dead = 0
+    for offset, record in enumerate(records):
+        report = record.report
+        if report is not None:
+            try:
+                admit_report(report)
+            except DecodeError:
+                report = None
+        if report is None:
+            dead += 1
+            continue
+        reports += 1
+        state = domains.setdefault((report.fleet, report.domain), DomainState())
+        state.add(report, record.append_ms, offset)
+    evidence = [
+        part
+        for (fleet, domain), state in sorted(domains.items())
+        for part in state.evidence(fleet, domain, settings.topic_epoch)
+    ]
+    return Collected(tuple(evidence), reports, dead)
+
+
+def replay(records: Iterable[Recorded], settings: DetectorSettings) -> Replayed:
+    """Fold a recording: the verdicts of all cases that are open at its end.
+
+    The same states, evidence and judge as in the detector, so the same final folds.
+    """
+    collected = collect(records, settings)
+    judge = Judge(alpha=settings.false_halts_per_year / settings.cases_per_year)
+    for evidence in collected.evidence:
+        judge.replace(evidence)
+    verdicts = [v for branch in judge.branches() for v in judge.verdicts(branch)]
+    return Replayed(tuple(verdicts), collected.reports, collected.dead_lettered)

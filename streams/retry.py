@@ -1,0 +1,26 @@
+"""One way to try again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from aiokafka.errors import KafkaError
+
+_log = structlog.get_logger(__name__)
+_DELAYS_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+T = TypeVar("T")
+
+
+async def until_sent(what: str, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Call ``attempt`` until the broker takes it: while it is away, a worker waits."""
+    tries = 0
+    while True:
+        try:
+            return await attempt()
+        except KafkaError as error:
+            delay_s = _DELAYS_S[min(tries, len(_DELAYS_S) - 1)]
+            tries += 1
+            _log.warning("broker refused, trying again", what=what, error=repr(error), in_s=delay_s)
+            await asyncio.sleep(delay_s)

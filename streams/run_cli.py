@@ -1,0 +1,35 @@
+"""``kbwatch run``: the workers."""
+
+from enum import StrEnum
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from schemas.cli_options import Config, PrintConfig, Set, settings_from
+
+app = typer.Typer(help="Run a worker until Ctrl-C or SIGTERM.")
+
+
+class App(StrEnum):
+    """The workers."""
+
+    detector = "detector"
+    sink = "sink"
+    halts = "halts"
+
+
+@app.command()
+def run(
+    name: Annotated[App, typer.Argument(help="Which worker.")],
+    config: Config = None,
+    overrides: Set = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Run one worker: detector (reports to verdicts), halts (verdicts to webhooks) or sink
+    (everything to the store).
+
+    Start more workers of one kind with --set worker_id=2, 3 and so on.
+    """
+    settings = settings_from(config, overrides, print_config)
+    raise typer.Exit(import_module(f"streams.{name}.app").run(settings))

@@ -1,0 +1,94 @@
+"""``kbwatch store``: make the tables, and ask what is in them."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from schemas.cli_options import AsJson, Config, PrintConfig, Set, settings_from
+from schemas.clickhouse.migrate import migrate
+from schemas.clickhouse.queries import QUERIES, NamedQuery
+from schemas.clickhouse.socket_store import open_queries
+from schemas.errors import KbwatchError
+
+app = typer.Typer(help="The store: tables and named queries.", no_args_is_help=True)
+
+_ParamOption = Annotated[
+    list[str] | None,
+    typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the query; repeatable."),
+]
+
+
+@app.command("migrate")
+def migrate_store(
+    config: Config = None, overrides: Set = None, print_config: PrintConfig = False
+) -> None:
+    """Bring the tables up to date. The sink does so too whenever it starts."""
+    settings = settings_from(config, overrides, print_config)
+    from schemas.clickhouse.chdb_store import ChdbStore
+
+    store = ChdbStore(settings.store.path)
+    try:
+        applied = migrate(store)
+    finally:
+        store.close()
+    typer.echo("\n".join(applied) if applied else "nothing to do")
+
+
+@app.command()
+def queries() -> None:
+    """List the named queries with their parameters."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("query", "parameters", "what it tells"):
+        table.add_column(heading)
+    for query in QUERIES.values():
+        table.add_row(query.name, _params(query), query.doc)
+    Console().print(table)
+
+
+@app.command()
+def query(
+    name: Annotated[str, typer.Argument(help="A name that `kbwatch store queries` lists.")],
+    param: _ParamOption = None,
+    as_json: AsJson = False,
+    config: Config = None,
+    overrides: Set = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Run a named query, through the running sink or on the store itself."""
+    settings = settings_from(config, overrides, print_config)
+    params: dict[str, str | int] = {}
+    for text in param or ():
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise KbwatchError(f"--param {text}: write it as name=value")
+        params[key] = value
+    with open_queries(settings.store) as opened:
+        result = opened.run(name, params)
+    if as_json:
+        typer.echo(orjson.dumps(result.dicts(), option=orjson.OPT_INDENT_2).decode())
+        return
+    table = Table(*result.columns, box=None, padding=(0, 2, 0, 0))
+    for row in result.rows:
+        table.add_row(*map(_shown, result.columns, row))
+    # Values come from logs: brackets and colons in them are no markup.
+    Console(markup=False, highlight=False, emoji=False).print(table)
+
+
+def _params(query: NamedQuery) -> str:
+    return " ".join(
+        name if param.default is None else f"{name}={param.default}"
+        for name, param in query.params.items()
+    )
+
+
+def _shown(column: str, value: object) -> str:
+    if value is None:
+        return ""
+    if column.endswith("_ms") and isinstance(value, int):
+        return datetime.fromtimestamp(value / 1000, UTC).isoformat(" ", "milliseconds")[:-6] + "Z"
+    # Logs may hold terminal escapes.
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in str(value))
