@@ -55,6 +55,17 @@ test: setup ## everything that CI runs
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
+.PHONY: seeds bench margins
+seeds: $(STAMP) ## KB5062557's month for SEED 1 to 20, with and without the defect, without a broker
+	$(BIN)/python -m streams.regbench.runner seeds --seeds 1-20
+	$(BIN)/python -m streams.regbench.runner seeds --seeds 1-20 --harmless
+
+bench: $(STAMP) ## what detection costs, as ratios; writes build/bench/summary.json
+	$(BIN)/python -m tests.bench.detection
+
+margins: $(STAMP) ## learn the shipped default margins anew (design seeds)
+	$(BIN)/python -m streams.regbench.runner margins --out streams/detection/default_margins.toml
+
 .PHONY: format
 format: $(STAMP) ## put the code into shape
 	$(BIN)/ruff format .

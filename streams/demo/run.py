@@ -30,7 +30,16 @@ from streams.topics_admin import apply_topics
 
 _SETTLE_S = 90.0
 _QUIET_S = 1.5
-_OURS = ("kafka", "logs", "store", "data", "summary.json", "staged.txt", "settings.toml")
+_OURS = (
+    "kafka",
+    "logs",
+    "store",
+    "data",
+    "summary.json",
+    "staged.txt",
+    "story.svg",
+    "settings.toml",
+)
 
 
 async def run_demo(
@@ -94,6 +103,7 @@ async def run_demo(
             staged = watch.staged_at_halt.get(scenario.truth.case, ())
             _write(out, summary, staged)
             story.end(summary, len(staged), out)
+            (out / "story.svg").write_text(story.picture("make demo"))
     problems = summary.failures(harmful)
     for problem in problems:
         console.print(f"[bold red]failed[/]     {problem}")

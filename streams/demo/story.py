@@ -1,9 +1,12 @@
 """What the demo tells a person while it runs."""
 
+import io
 import math
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,6 +18,7 @@ from streams.demo.player import Played
 from streams.demo.summary import Summary
 from streams.regbench.scenarios.kb5062557 import Scenario
 
+_PICTURE_COLUMNS = 112
 _STYLE = {"WARN": "bold yellow", "HALT": "bold red", "NOTICE": "cyan", "LIFT": "green"}
 
 
@@ -26,6 +30,7 @@ class Story:
         self._scenario = scenario
         self._played = played
         self._told: set[tuple[str, str]] = set()
+        self._lines: list[Text] = []
         self._rings = list(scenario.truth.rings)
         self._verdicts: dict[str, Verdict] = {}
         self._progress = Progress(
@@ -61,7 +66,16 @@ class Story:
         """One line: a label and what there is to say."""
         line = Text(f"{label:<10} ", style="bold")
         line.append(text, style=_STYLE.get(text.split(" ", 1)[0], ""))
-        self._live.console.print(line)
+        self._lines.append(line)
+        self._live.console.print(line, soft_wrap=True)
+
+    def picture(self, title: str) -> str:
+        """The story so far as an SVG picture of a terminal, without fonts from elsewhere."""
+        canvas = Console(record=True, file=io.StringIO(), width=_PICTURE_COLUMNS)
+        for line in self._lines:
+            canvas.print(line)
+        drawing = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+        return canvas.export_svg(title=title, code_format=drawing)
 
     def stage(self, text: str) -> None:
         """What goes on now, below the story."""
@@ -97,9 +111,7 @@ class Story:
         took_ms = summary.webhook.detect_to_delivery_ms
         if took_ms is not None:
             ok = "ok" if summary.webhook.signature_verified else "BAD"
-            self.say(
-                "webhook", f"delivered {took_ms / 1000:.1f} s after the verdict, signature {ok}"
-            )
+            self.say("webhook", f"delivered {took_ms} ms after the verdict, signature {ok}")
         if summary.halted:
             self.say(
                 "left",
@@ -122,8 +134,8 @@ class Story:
                 "victim",
                 v.case,
                 clock(first.t_ms),
-                f"{first.node.upper()}  {first.signature}, {first.minutes_after} min after its "
-                f"boot on {v.build}",
+                f"{first.node.upper()} was the first: {first.signature}, {first.minutes_after} min "
+                f"after its boot on {v.build}",
             )
         if v.warn and v.state in ("warn", "halt"):
             self._once(
@@ -143,7 +155,7 @@ class Story:
                 f"{math.exp(v.log_threshold):,.0f}",
             )
         if v.notice and v.state == "notice":
-            self._once("notice", v.case, "NOTICE", f"{v.case}: {v.sentence}, not halted")
+            self._once("notice", v.case, "NOTICE", f"{v.case}  {v.sentence}: not halted")
 
     def _once(self, kind: str, name: str, label: str, text: str) -> None:
         if (kind, name) not in self._told:

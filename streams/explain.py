@@ -1,0 +1,116 @@
+"""A verdict's evidence as a person reads it."""
+
+import math
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from schemas.verdicts import Crossing, Verdict
+
+_STYLE = {"halt": "bold red", "warn": "bold yellow", "notice": "cyan", "quiet": "green"}
+
+
+def explained(v: Verdict) -> RenderableType:
+    """Everything a sceptic asks of a verdict, top down: what, why, who, what is left."""
+    title = Text.assemble(
+        (f"{v.case}  ", "bold"), (v.state.upper(), _STYLE.get(v.state, "bold")), f"  {v.sentence}"
+    )
+    parts: list[RenderableType] = [title, _facts(v)]
+    if v.incidents:
+        parts += [Text("\ntypical incidents", style="bold"), _incidents(v)]
+    parts += [Text(f"why not more: {reason}") for reason in v.reasons]
+    return Group(*parts)
+
+
+def _facts(v: Verdict) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    rows = [
+        ("fleet, branch, build", f"{v.fleet}, {v.branch}, {v.build or 'no build of its own'}"),
+        ("first in effect", _stamp(v.started_ms)),
+        ("evidence as of", _stamp(v.asof_ms)),
+        ("nodes", f"{v.exposed} patched, {v.controls} not"),
+        ("signature", v.signature or "none stands out"),
+        ("victims", _victims(v)),
+        ("wealth now", f"E = {_e(v.log_e)} with impact, {_e(v.log_e_any)} of any kind"),
+        ("a halt needs", f"E ≥ {_e(v.log_threshold)}, corroborated: {_guarantee(v)}"),
+        *((name, _crossing(c)) for name, c in (("halt", v.halt), ("warn", v.warn)) if c),
+        *([("notice", _crossing(v.notice))] if v.notice else []),
+        *([("corroboration", _corroboration(v))] if v.log_e_within is not None else []),
+        ("could have shown", _power(v)),
+        ("calibration", f"{v.calibration}; reports are {v.trust}"),
+        ("left", _left(v)),
+    ]
+    for name, text in rows:
+        table.add_row(name, text)
+    return table
+
+
+def _victims(v: Verdict) -> str:
+    if not v.victims or v.first_victim_ms is None or v.last_victim_ms is None:
+        return "none"
+    return f"{v.victims}, {_stamp(v.first_victim_ms)} to {_stamp(v.last_victim_ms)}"
+
+
+def _guarantee(v: Verdict) -> str:
+    return (
+        f"while the KB is harmless this happens with probability {math.exp(-v.log_threshold):.3g}"
+    )
+
+
+def _crossing(c: Crossing) -> str:
+    return (
+        f"{_stamp(c.t_ms)}, E = {_e(c.log_e)}: {c.victims} victims in {c.victim_domains} domains "
+        f"at {c.victim_sites} sites; {c.exposed} patched, {c.controls} not, "
+        f"{c.control_victims} of those failed"
+    )
+
+
+def _corroboration(v: Verdict) -> str:
+    return (
+        f"E = {_e(v.log_e_without_site or 0.0)} with any one site left out (needs 3), or "
+        f"{_e(v.log_e_within or 0.0)} within domains alone (needs 20)"
+    )
+
+
+def _power(v: Verdict) -> str:
+    p = v.power
+    return (
+        f"{p.observed} patched nodes observed for 24 h: a failure of 5 % of nodes with p = "
+        f"{p.p_5pct:.2f}, one of {p.rate_95:.1%} with p = .95"
+    )
+
+
+def _left(v: Verdict) -> str:
+    left = v.left
+    return (
+        f"{left.untouched} untouched, {left.offered} offered, {left.staged} staged (hold the "
+        f"reboot), {left.effective} in effect"
+    )
+
+
+def _incidents(v: Verdict) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for column in ("time", "node", "domain", "site", "after its boot", "record"):
+        table.add_column(column, no_wrap=True)
+    for incident in v.incidents:
+        table.add_row(
+            _stamp(incident.t_ms),
+            Text(incident.node),
+            Text(incident.domain),
+            Text(incident.site),
+            f"{incident.minutes_after} min",
+            str(incident.record_id or ""),
+        )
+    return table
+
+
+def _e(log_e: float) -> str:
+    return f"{math.exp(log_e):,.3g}" if log_e < 7 else f"10^{log_e / math.log(10):.1f}"
+
+
+def _stamp(t_ms: int) -> str:
+    return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
