@@ -77,7 +77,7 @@ def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
 def _major(raw: bytes) -> int | None:
     try:
         head: _Head = _decoder(_Head).decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     return head.v
 

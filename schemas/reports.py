@@ -9,12 +9,15 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-# '|' separates the parts of Kafka keys; control characters have no business in a name.
-Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^|\x00-\x1f\x7f]+$")]
+# '|' separates the parts of Kafka keys; control characters have no business in a name. Python's
+# '$' also matches before a final line feed: (?!\n) forbids it.
+Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^|\x00-\x1f\x7f]+$(?!\n)")]
+Label = Annotated[str, Meta(max_length=128)]
 TimeMs = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]  # up to the year 2100
-Count = Annotated[int, Meta(ge=0)]
-Kb = Annotated[str, Meta(pattern=r"^KB[0-9]{4,9}$")]
-Build = Annotated[str, Meta(pattern=r"^[0-9]{1,7}\.[0-9]{1,7}$")]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # what JSON writers and stores can hold
+Kb = Annotated[str, Meta(pattern=r"^KB[0-9]{4,9}$(?!\n)")]
+Build = Annotated[str, Meta(pattern=r"^[0-9]{1,7}\.[0-9]{1,7}$(?!\n)")]
+Branch = Annotated[str, Meta(pattern=r"^[0-9]{0,7}$(?!\n)")]
 
 PatchStateName = Literal[
     "offered", "installing", "staged", "effective", "confirmed", "rolled_back", "failed"
@@ -72,13 +75,14 @@ class Facts(Struct, frozen=True, tag_field="type", tag="facts", omit_defaults=Tr
     t_ms: TimeMs
     role: str = "server"
     os: str = ""
-    branch: str = ""
+    branch: Branch = ""
+    """For example ``17763``; empty when unknown. Part of Kafka keys, like the names."""
     cluster: str = ""
     ring: str = ""
     virtual: bool | None = None
-    covariates: dict[str, bool | str] = {}
+    covariates: Annotated[dict[Label, bool | Label], Meta(max_length=64)] = {}
     """For example ``csv_bitlocker``, ``s2d``, ``bitlocker_os``, ``kir:…``."""
-    changes: dict[str, str] = {}
+    changes: Annotated[dict[Label, Label], Meta(max_length=64)] = {}
     """Driver, agent and firmware versions: suspects beside KBs."""
 
 

@@ -27,7 +27,7 @@ class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Where Kafka is."""
 
     bootstrap: str = "127.0.0.1:9092"
-    namespace: Annotated[str, Meta(pattern=r"^[a-z0-9.-]*$")] = ""
+    namespace: Annotated[str, Meta(pattern=r"^[a-z0-9.-]*$(?!\n)")] = ""
     """Put before every topic and consumer group: several kbwatch on one cluster."""
     session_timeout_s: Seconds = 10.0
 
@@ -80,7 +80,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     log_format: Literal["console", "json"] = "console"
     metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     """Prometheus metrics on this loopback port; 0: none."""
-    worker_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]*$")] = "1"
+    worker_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]*$(?!\n)")] = "1"
     """Unique per worker of an app: lets a restarted worker resume its partitions at once."""
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     store: StoreSettings = field(default_factory=StoreSettings)

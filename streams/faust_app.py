@@ -23,7 +23,7 @@ from schemas.errors import KbwatchError
 from schemas.settings import Settings
 from schemas.topics import BROKER_MAX_BYTES
 from streams import log, metrics
-from streams.kafka_io import check_broker
+from streams.kafka_io import addresses, check_broker
 
 _log = structlog.get_logger(__name__)
 
@@ -37,9 +37,10 @@ Taken = EventT[bytes]
 def make_app(settings: Settings, name: str) -> faust.App:
     """A Faust app ``kbw-<name>`` (its consumer group) with kbwatch's settings.
 
-    Raises KbwatchError when the data folder can't be written.
+    Raises KbwatchError when the data folder can't be written or kafka.bootstrap is no address.
     """
     use("uvloop")
+    addresses(settings.kafka.bootstrap)
     folder = Path(settings.data_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,7 @@ def make_app(settings: Settings, name: str) -> faust.App:
         broker_session_timeout=kafka.session_timeout_s,
         broker_heartbeat_interval=kafka.session_timeout_s / 4,
         broker_max_poll_records=_POLL_RECORDS,
-        broker_commit_interval=1.0,
+        broker_commit_interval=0.5,
         stream_buffer_maxsize=2 * _POLL_RECORDS,
         stream_wait_empty=False,
         worker_redirect_stdouts=False,
@@ -165,6 +166,8 @@ def run_worker(
         quiet=True,
         loop=loop,
     )
+    # It would write a control sequence to standard output, terminal or not.
+    worker.spinner = None
     _log.info("worker starts", app=app.conf.id, worker=settings.worker_id)
     try:
         worker.execute_from_commandline()

@@ -1,6 +1,7 @@
 """Plain Kafka beside Faust: where a key belongs, what is there, and reading a partition whole."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -20,6 +21,20 @@ def partition_of(key: bytes, partitions: int) -> int:
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)
 
 
+def addresses(bootstrap: str) -> list[tuple[str, int]]:
+    """The brokers of ``kafka.bootstrap`` as (host, port).
+
+    Raises KbwatchError for what is not ``host:port,host:port``.
+    """
+    found = []
+    for server in bootstrap.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdigit():
+            raise KbwatchError(f"kafka.bootstrap: {server.strip()!r} is not host:port")
+        found.append((host.strip("[]"), int(port)))
+    return found
+
+
 async def check_broker(settings: KafkaSettings, topics: Iterable[str]) -> None:
     """See that the broker answers and has ``topics`` with the declared number of partitions.
 
@@ -29,6 +44,8 @@ async def check_broker(settings: KafkaSettings, topics: Iterable[str]) -> None:
         bootstrap_servers=settings.bootstrap,
         request_timeout_ms=int(_CONNECT_TIMEOUT_S * 1000),
     )
+    # aiokafka logs what the one line below says better.
+    logging.disable(logging.ERROR)
     try:
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
             await admin.start()
@@ -44,6 +61,7 @@ async def check_broker(settings: KafkaSettings, topics: Iterable[str]) -> None:
             "is it running, and is kafka.bootstrap right?"
         ) from None
     finally:
+        logging.disable(logging.NOTSET)
         await admin.close()
     missing = sorted(set(wanted) - set(found))
     if missing:

@@ -1,11 +1,13 @@
 """Recordings of kbw-node-reports as JSON lines (``.jsonl`` or ``.jsonl.zst``).
 
 One line per record: ``{"append_ms": …, "report": {…}}``; one that could not be decoded:
-``{"append_ms": …, "raw": "<base64>"}``. A line that is a bare report, as ``kbwatch-collector
-replay-evtx`` writes, is taken as sent and appended at the same instant.
+``{"append_ms": …, "raw": "<base64>"}``, and so one whose JSON has line feeds. A line that is a
+bare report, as ``kbwatch-collector replay-evtx`` writes, is taken as sent and appended at once.
 """
 
 import base64
+import binascii
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,10 +45,13 @@ def line(append_ms: int, raw: bytes) -> bytes:
     """One line of a recording for a record's value as it is in Kafka."""
     try:
         decode(raw, NodeReport)
+        readable = b"\n" not in raw
     except DecodeError:
-        encoded = base64.b64encode(raw).decode()
-        return orjson.dumps({"append_ms": append_ms, "raw": encoded}) + b"\n"
-    return b'{"append_ms":%d,"report":%s}\n' % (append_ms, raw)
+        readable = False
+    if readable:
+        return b'{"append_ms":%d,"report":%s}\n' % (append_ms, raw)
+    encoded = base64.b64encode(raw).decode()
+    return orjson.dumps({"append_ms": append_ms, "raw": encoded}) + b"\n"
 
 
 def read(path: Path) -> Iterator[Recorded]:
@@ -71,7 +76,10 @@ def _read_line(path: Path, number: int, text: bytes) -> Recorded:
         entry = _LINE.decode(text)
     except msgspec.DecodeError:
         return _bare(path, number, text)
-    raw = bytes(entry.report) if entry.report else base64.b64decode(entry.raw)
+    try:
+        raw = bytes(entry.report) if entry.report else base64.b64decode(entry.raw)
+    except binascii.Error as error:
+        raise KbwatchError(f"{path}:{number}: raw is not base64: {error}") from None
     try:
         return Recorded(entry.append_ms, decode(raw, NodeReport))
     except DecodeError as error:
@@ -92,7 +100,9 @@ def _bare(path: Path, number: int, text: bytes) -> Recorded:
 def opened(path: Path, mode: str) -> Iterator[BinaryIO]:
     """Open a recording to read (``rb``) or write (``wb``), through zstd if it ends in ``.zst``."""
     if path.suffix == ".zst":
-        with zstandard.open(path, mode) as file:
+        buffered = io.BufferedReader if mode == "rb" else io.BufferedWriter
+        # zstandard's own file has no lines to iterate over.
+        with buffered(zstandard.open(path, mode)) as file:
             yield cast(BinaryIO, file)
     else:
         with path.open(mode) as file:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from schemas.errors import KbwatchError
 from schemas.settings import Settings
 from schemas.topics import Topic, all_topics
+from streams.kafka_io import addresses
 
 _REACH_TIMEOUT_S = 5.0
 _REQUEST_TIMEOUT_S = 15.0
@@ -109,13 +110,9 @@ def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
 
 def _require_listener(bootstrap: str) -> None:
     reasons = []
-    servers = [server.strip() for server in bootstrap.split(",")]
-    for server in servers:
-        host, _, port = server.rpartition(":")
-        if not host or not port.isdigit():
-            raise KbwatchError(f"kafka.bootstrap: {server!r} is not host:port")
+    servers = addresses(bootstrap)
+    for address in servers:
         try:
-            address = (host.strip("[]"), int(port))
             socket.create_connection(address, timeout=_REACH_TIMEOUT_S / len(servers)).close()
         except OSError as error:
             reasons.append(error.strerror or str(error))

@@ -1,8 +1,9 @@
 """From wealth over time to notice, warn and halt.
 
 HALT: wealth of incidents with impact reaches 1/α *and* is corroborated: it stays at 3 or more with
-any one site left out, or bets within domains alone reach 20 over at least two domains. So no
-single node, domain or site brings about a halt alone, whether unlucky or hostile.
+any one site left out, or bets within domains alone reach 20 and stay at 3 or more with any one
+domain left out. So no single node or domain brings about a halt alone, whether unlucky or hostile;
+a single site does only where several of its domains fail in the order of their patching.
 WARN: wealth of incidents with impact reaches 100; it ends when the wealth falls below 10.
 NOTICE: wealth of all incidents is where a halt would be, but what happens has no impact so far.
 """
@@ -21,7 +22,7 @@ from streams.detection.tree import Baseline, NodeOnset, impact_chain, symptom_ch
 
 LOG_WARN = math.log(100)
 _LOG_WARN_ENDS = math.log(10)
-_LOG_WITHOUT_SITE = math.log(3)
+_LOG_LEFT_OUT = math.log(3)
 _LOG_WITHIN = math.log(20)
 
 
@@ -46,14 +47,16 @@ def decide(
     started_ms: int,
     margins: Margins,
     log_threshold: float,
+    *,
+    until_ms: int,
 ) -> Decision:
-    """Fold a case and find its crossings. ``log_threshold`` is ln(1/α)."""
+    """Fold a case up to ``until_ms`` and find its crossings. ``log_threshold`` is ln(1/α)."""
 
     all_onsets = onsets_of(members, evidence, base, symptom_chain)
     past = failures_before(all_onsets, started_ms)
 
     def folded(onsets: Sequence[NodeOnset], table: Table) -> _Corroborated:
-        return _Corroborated(members, onsets, past, started_ms, table.on(base.known))
+        return _Corroborated(members, onsets, past, started_ms, table.on(base.known), until_ms)
 
     halt = folded(onsets_of(members, evidence, base, impact_chain), margins.impact)
     notice = folded(all_onsets, margins.symptoms)
@@ -98,25 +101,30 @@ class _Corroborated:
         past: Mapping[str, int],
         started_ms: int,
         margins: Table,
+        until_ms: int,
     ) -> None:
         self._members = members
         self._onsets = onsets
         self._past = past
         self._started_ms = started_ms
         self._margins = margins
+        self._until_ms = until_ms
         self.path = self._fold(members)
         self._leave_outs: list[Path] | None = None
         self._inner: Path | None = None
+        self._inner_leave_outs: list[Path] | None = None
 
     def first(self, log_threshold: float) -> int | None:
         """The instant of the first such minute (its last onset), or None."""
         for step in self.path.steps:
-            if step.log_e >= log_threshold and (
-                self.without_site(step.t_ms) >= _LOG_WITHOUT_SITE
-                or self.within(step.t_ms) >= _LOG_WITHIN
-            ):
+            if step.log_e >= log_threshold and self._holds(step.t_ms):
                 return step.t_ms
         return None
+
+    def _holds(self, t_ms: int) -> bool:
+        if self.without_site(t_ms) >= _LOG_LEFT_OUT:
+            return True
+        return self.within(t_ms) >= _LOG_WITHIN and self._without_domain(t_ms) >= _LOG_LEFT_OUT
 
     def without_site(self, t_ms: int) -> float:
         """Smallest ln E at ``t_ms`` with one site left out, over the sites that were hit."""
@@ -131,6 +139,18 @@ class _Corroborated:
             self._inner = self._fold(self._members, within_domains=True)
         return self._inner.at(t_ms)
 
+    def _without_domain(self, t_ms: int) -> float:
+        """Smallest ln of the wealth inside domains with one domain left out: a single domain
+        that lies must not corroborate itself with somebody else's bad luck.
+        """
+        if self._inner_leave_outs is None:
+            hit = sorted({h.place.domain for h in self.path.hits if h.place.age})
+            self._inner_leave_outs = [
+                self._fold([m for m in self._members if m.domain != domain], within_domains=True)
+                for domain in hit
+            ]
+        return min((path.at(t_ms) for path in self._inner_leave_outs), default=0.0)
+
     def _without(self, site: str) -> Path:
         return self._fold([m for m in self._members if m.site != site])
 
@@ -141,5 +161,6 @@ class _Corroborated:
             self._past,
             self._started_ms,
             self._margins,
+            until_ms=self._until_ms,
             within_domains=within_domains,
         )

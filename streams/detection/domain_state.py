@@ -8,13 +8,17 @@ from collections import Counter, defaultdict
 
 from msgspec import Struct, field
 
-from schemas.evidence import DomainEvidence, OnsetSeen
+from schemas.evidence import DomainEvidence, Onset, OnsetSeen
 from schemas.reports import NodeReport
 from streams.detection.node_evidence import WEEK_MS, NodeView, view
 from streams.detection.node_state import KEEP_MS, SKEW_MS, NodeState, apply
 
-MAX_ONSETS = 2_000
+ONSET_BYTES = 256 * 1024
 """Newest onsets kept in one contribution: bounds what one hostile domain can publish."""
+_SLACK_MS = 2 * WEEK_MS
+"""When something is forgotten depends on how reports come, so the evidence, which must not, looks
+back less far.
+"""
 
 
 class DomainState(Struct):
@@ -37,11 +41,11 @@ class DomainState(Struct):
         shift = ahead if ahead > SKEW_MS else 0
         week = self.newest_ms // WEEK_MS
         for record in report.records:
-            changed |= apply(self.nodes, report.node, record)
+            changed |= apply(self.nodes, report.node, record, report.heartbeat_s)
             self.newest_ms = max(self.newest_ms, record.t_ms - shift)
         if self.newest_ms // WEEK_MS > week:
             for node in self.nodes.values():
-                node.forget(self.newest_ms - KEEP_MS)
+                node.forget(self.newest_ms - KEEP_MS - _SLACK_MS)
         return changed
 
     def evidence(self, fleet: str, domain: str, epoch: int) -> list[DomainEvidence]:
@@ -77,9 +81,20 @@ def _contribution(
         epoch=epoch,
         offset=offset,
         nodes=tuple(seen.node for seen in views),
-        onsets=tuple(onsets[-MAX_ONSETS:]),
+        onsets=_newest(onsets),
         baseline={s: dict(sorted(counts[s].items())) for s in sorted(counts)},
     )
+
+
+def _newest(onsets: list[Onset]) -> tuple[Onset, ...]:
+    room = ONSET_BYTES
+    kept: list[Onset] = []
+    for onset in reversed(onsets):
+        room -= 160 + len(onset.node.encode()) + len(onset.signature) + 14 * len(onset.times)
+        if room < 0:
+            break
+        kept.append(onset)
+    return tuple(reversed(kept))
 
 
 def onsets_seen(evidence: DomainEvidence) -> list[OnsetSeen]:

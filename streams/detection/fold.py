@@ -92,12 +92,13 @@ def fold(
     started_ms: int,
     margins: Table,
     *,
+    until_ms: int,
     within_domains: bool = False,
 ) -> Path:
-    """Bet on every onset from ``started_ms`` on (Unix ms); ``past``: see tilt.failures_before.
+    """Bet on every onset from ``started_ms`` to ``until_ms`` (Unix ms); ``past``: see
+    tilt.failures_before. Onsets after ``until_ms`` wait: too few peers have been heard of yet.
 
-    With ``within_domains`` every onset is bet on inside its own domain, and nothing counts before
-    patched nodes of two domains have failed.
+    With ``within_domains`` every onset is bet on inside its own domain.
     """
     end_ms = started_ms + CASE_MS
     population = Population(members, started_ms - _CAP_MS, end_ms)
@@ -106,17 +107,15 @@ def fold(
     shocks = Shocks()
     steps: list[Step] = []
     hits: list[Hit] = []
-    domains: set[str] = set()
     pending: NodeOnset | None = None
 
     def close_minute(last: NodeOnset) -> None:
-        enough = not within_domains or len(domains) > 1
-        steps.append(Step(last.t_ms, round(wealth.log_e(), 6) if enough else 0.0))
+        steps.append(Step(last.t_ms, round(wealth.log_e(), 6)))
 
     for onset in onsets:
         if onset.t_ms < started_ms - _CAP_MS:
             continue
-        if onset.t_ms >= end_ms:
+        if onset.t_ms >= end_ms or onset.t_ms > until_ms:
             break
         if pending and onset.t_ms // _MINUTE_MS > pending.t_ms // _MINUTE_MS:
             close_minute(pending)
@@ -135,9 +134,7 @@ def fold(
             counts, psi = population.in_site(place), tilt.psi(None)
         else:
             counts, psi = population.in_stratum(place, capped), tilt.psi(place.noise)
-        staked = wealth.bet(onset.level, place, counts, psi)
-        if staked and place.age:
-            domains.add(place.domain)
+        wealth.bet(onset.level, place, counts, psi)
         if onset.level.startswith("sig:"):
             hits.append(Hit(onset.t_ms, onset.node, onset.level.removeprefix("sig:"), place))
         pending = onset
@@ -151,7 +148,7 @@ class Shocks:
 
     def __init__(self) -> None:
         self._domain: dict[tuple[str, str], int] = {}
-        self._site: dict[tuple[str, str], deque[int]] = defaultdict(deque)
+        self._sites: dict[str, dict[str, deque[int]]] = defaultdict(lambda: defaultdict(deque))
 
     def condition(self, onset: NodeOnset, place: Place) -> tuple[int, list[str]]:
         """The level (0, 1, 2) and, for level 0, the sites that are over their cap."""
@@ -160,12 +157,13 @@ class Shocks:
         if previous is not None and onset.t_ms - previous < _SHOCK_MS:
             return 2, []
         capped = []
-        for (level, site), times in self._site.items():
+        sites = self._sites[onset.level]
+        for site, times in sites.items():
             while times and times[0] <= onset.t_ms - _CAP_MS:
                 times.popleft()
-            if level == onset.level and len(times) >= _CAP_ONSETS:
+            if len(times) >= _CAP_ONSETS:
                 capped.append(site)
         if place.site in capped:
             return 1, []
-        self._site[onset.level, place.site].append(onset.t_ms)
+        sites[place.site].append(onset.t_ms)
         return 0, sorted(capped)

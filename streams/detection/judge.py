@@ -85,7 +85,18 @@ class Judge:
     ) -> Verdict:
         people = members(case, evidence)
         base = baseline(evidence, started_ms)
-        decision = decide(people, evidence, base, started_ms, self._margins, self._log_threshold)
+        # While old reports are caught up on, some domains' news is ahead of their peers'. An onset
+        # waits until half of the branch has been heard of, give or take a node's grace.
+        grace_ms = median_low([m.node.grace_s for m in people] or [0]) * 1000
+        decision = decide(
+            people,
+            evidence,
+            base,
+            started_ms,
+            self._margins,
+            self._log_threshold,
+            until_ms=asof_ms + grace_ms,
+        )
         return verdict(
             case,
             people,

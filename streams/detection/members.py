@@ -106,25 +106,31 @@ def members(case: Case, evidence: Iterable[DomainEvidence]) -> list[Member]:
     """The nodes of a case, by name. A node that already ran the KB's build when its log begins
     takes no part: nobody knows since when it is exposed.
     """
-    newest: dict[str, tuple[tuple[int, str], DomainEvidence, NodeEvidence]] = {}
-    for part in evidence:
-        for node in part.nodes:
-            # A node that moved is still in its old domain's evidence: the newest sighting counts.
-            rank = (node.service[-1][1], part.domain)
-            known = newest.get(node.node)
-            if known is None or rank > known[0]:
-                newest[node.node] = (rank, part, node)
-    sites = {node.site for _, _, node in newest.values()}
+    newest = newest_nodes(evidence)
+    sites = {node.site for _, node in newest}
     out = []
-    for name in sorted(newest):
-        _, part, node = newest[name]
+    for domain, node in newest:
         patch = next((p for p in node.patches if p.kb == case.kb), None)
         if patch is None and already_there(case, node):
             continue
-        site = node.site if len(sites) >= _MIN_SITES else part.domain
+        site = node.site if len(sites) >= _MIN_SITES else domain
         in_effect = patch if patch and patch.state in ("effective", "rolled_back") else None
-        out.append(Member(node, part.domain, site, in_effect))
+        out.append(Member(node, domain, site, in_effect))
     return out
+
+
+def newest_nodes(evidence: Iterable[DomainEvidence]) -> list[tuple[str, NodeEvidence]]:
+    """Each node once, by name, with its domain. A node that moved is still in its old domain's
+    evidence: the newest sighting counts.
+    """
+    newest: dict[str, tuple[tuple[int, str], NodeEvidence]] = {}
+    for part in evidence:
+        for node in part.nodes:
+            rank = (node.service[-1][1], part.domain)
+            known = newest.get(node.node)
+            if known is None or rank > known[0]:
+                newest[node.node] = (rank, node)
+    return [(rank[1], node) for _, (rank, node) in sorted(newest.items())]
 
 
 def already_there(case: Case, node: NodeEvidence) -> bool:

@@ -9,7 +9,13 @@ from schemas.evidence import NodeEvidence, NodePatch, Onset
 from schemas.windows.builds import NEVER_CASES, branch_of, build_of, kbs_between, parse_build
 from schemas.windows.taxonomy import impact_for
 from streams.detection.chains import DAY_MS, Chain, merge
-from streams.detection.node_state import KEEP_MS, ONSET_GAP_MS, SKEW_MS, NodeState
+from streams.detection.node_state import (
+    KEEP_MS,
+    MAX_INTERVALS,
+    ONSET_GAP_MS,
+    SKEW_MS,
+    NodeState,
+)
 
 WEEK_MS = 7 * DAY_MS
 ONSETS_MS = 65 * DAY_MS
@@ -34,13 +40,13 @@ def view(name: str, state: NodeState, newest_ms: int) -> NodeView | None:
     None while the branch is unknown or the node was only named by others.
     """
     clock = _Clock(state)
-    boots = sorted((clock.true(t), build) for t, build in state.boots.items())
+    horizon = newest_ms - KEEP_MS
+    boots = _since(sorted((clock.true(t), build) for t, build in state.boots.items()), horizon)
     branch = branch_of(boots[-1][1]) if boots else (state.facts.branch if state.facts else "")
     if not branch or state.since_ms is None:
         return None
     role = state.facts.role if state.facts else "server"
-    onsets = _onsets(name, role, state, clock, boots)
-    horizon = newest_ms - KEEP_MS
+    onsets = [o for o in _onsets(name, role, state, clock, boots) if o.last_ms >= horizon]
     any_runs = merge((Chain(o.first_ms, o.last_ms) for o in onsets), ONSET_GAP_MS)
     weeks = Counter(c.first_ms // WEEK_MS for c in any_runs if c.first_ms >= horizon)
     node = NodeEvidence(
@@ -49,7 +55,7 @@ def view(name: str, state: NodeState, newest_ms: int) -> NodeView | None:
         site=state.site,
         build=boots[-1][1] if boots else "",
         since_ms=clock.true(state.since_ms),
-        service=_service(state, clock),
+        service=_service(state, clock, newest_ms),
         grace_s=state.grace_s,
         ring=state.facts.ring if state.facts else "",
         covariates=dict(sorted(state.facts.covariates.items())) if state.facts else {},
@@ -77,13 +83,27 @@ class _Clock:
         return t_ms - skew if abs(skew) > SKEW_MS else t_ms
 
 
-def _service(state: NodeState, clock: _Clock) -> tuple[tuple[int, int], ...]:
+def _since(boots: list[tuple[int, str]], horizon: int) -> list[tuple[int, str]]:
+    """The boots from ``horizon`` on, and the one that was running then."""
+    running = bisect_right(boots, horizon, key=lambda boot: boot[0])
+    return boots[max(running - 1, 0) :]
+
+
+def _service(state: NodeState, clock: _Clock, newest_ms: int) -> tuple[tuple[int, int], ...]:
     # Logs that were read back prove service without heartbeats, up to the first heartbeat.
     since = clock.true(state.since_ms or 0)
-    if not state.alive:
+    sighted = [
+        Chain(clock.true(c.first_ms), clock.true(c.last_ms))
+        for alive in state.alive.values()
+        for c in alive
+    ]
+    recent = [c for c in sighted if c.last_ms >= newest_ms - KEEP_MS]
+    if not recent:
         return ((since, clock.true(state.newest_ms)),)
-    runs = [(clock.true(c.first_ms), clock.true(c.last_ms)) for c in state.alive]
-    return ((min(since, runs[0][0]), runs[0][1]), *runs[1:])
+    runs = [(c.first_ms, c.last_ms) for c in merge(recent, state.grace_s * 1000)]
+    runs[0] = (min(since, runs[0][0]), runs[0][1])
+    needed = [run for run in runs if run[1] >= newest_ms - ONSETS_MS] or runs[-1:]
+    return tuple(needed[-MAX_INTERVALS:])
 
 
 def _patches(

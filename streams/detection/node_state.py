@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from schemas.reports import Boot, Event, Facts, Heartbeat, NodeReport, PatchState, Record
+from schemas.windows.builds import parse_build
 from schemas.windows.taxonomy import about_node, classify, planned_restart
 from streams.detection.chains import DAY_MS, HOUR_MS, Chain, insert, single
 
@@ -22,7 +23,13 @@ SKEW_MS = 300_000
 
 # Bounds on what a hostile or broken node can make us keep; ordinary nodes stay far below.
 MAX_SIGNATURES = 128
-MAX_RUNS = 40
+MAX_RUNS = 200
+"""More than fit into 26 weeks at one a day, so that late events find their neighbours."""
+MAX_INTERVALS = 500
+MAX_BOOTS = 500
+MAX_KBS = 256
+MAX_NODES = 256
+"""A failover cluster has at most 64 nodes; others may be named once they were replaced."""
 _SILENT_GRACE_S = 24 * 3600
 _GRACE_EXTRA_S = 20 * 60
 
@@ -53,8 +60,8 @@ class NodeState(Struct):
     """KB → state → earliest time."""
     restarts: tuple[Chain, ...] = ()
     """Planned restarts; runs of ten minutes, because one is announced several times."""
-    alive: tuple[Chain, ...] = ()
-    """Runs of heartbeats."""
+    alive: dict[int, tuple[Chain, ...]] = field(default_factory=dict)
+    """Promised interval → runs of the heartbeats that were sent at it."""
     runs: dict[str, Runs] = field(default_factory=dict)
     skew_ms: dict[int, int] = field(default_factory=dict)
     """Start of boot → the node's clock minus the broker's, in whole minutes, largest seen."""
@@ -62,7 +69,7 @@ class NodeState(Struct):
     @property
     def grace_s(self) -> int:
         """How long after a sighting the node still counts as alive."""
-        return 3 * self.heartbeat_s + _GRACE_EXTRA_S if self.heartbeat_s else _SILENT_GRACE_S
+        return grace_s(self.heartbeat_s)
 
     def header(self, report: NodeReport, append_ms: int) -> bool:
         """Take over what the header says; True when evidence may change.
@@ -70,7 +77,8 @@ class NodeState(Struct):
         Site and heartbeat interval are settings: those sent last hold.
         """
         changed = self._clock(report.boot_ms, report.sent_ms - append_ms)
-        if report.sent_ms >= self.sent_ms:
+        sent = (report.sent_ms, report.site, report.heartbeat_s)
+        if sent >= (self.sent_ms, self.site, self.heartbeat_s):
             self.sent_ms = report.sent_ms
             changed |= (report.site, report.heartbeat_s) != (self.site, self.heartbeat_s)
             self.site, self.heartbeat_s = report.site, report.heartbeat_s
@@ -83,6 +91,8 @@ class NodeState(Struct):
         if not boot_ms or (known is not None and known >= skew):
             return False
         self.skew_ms[boot_ms] = skew
+        if len(self.skew_ms) > MAX_BOOTS:
+            del self.skew_ms[min(self.skew_ms)]
         return abs(skew) > SKEW_MS or abs(known or 0) > SKEW_MS
 
     def seen(self, t_ms: int) -> bool:
@@ -100,9 +110,11 @@ class NodeState(Struct):
     def boot(self, record: Boot) -> bool:
         """Add a boot; of two builds at one instant the higher stays."""
         known = self.boots.get(record.t_ms)
-        if known is not None and known >= record.build:
+        if known is not None and parse_build(known) >= parse_build(record.build):
             return False
         self.boots[record.t_ms] = record.build
+        if len(self.boots) > MAX_BOOTS:
+            del self.boots[min(self.boots)]
         return True
 
     def patch(self, record: PatchState) -> bool:
@@ -112,6 +124,8 @@ class NodeState(Struct):
         if known is not None and known <= record.t_ms:
             return False
         states[record.state] = record.t_ms
+        if len(self.patches) > MAX_KBS:
+            del self.patches[min(self.patches, key=lambda kb: (len(kb), kb))]
         return True
 
     def set_facts(self, record: Facts) -> bool:
@@ -122,13 +136,15 @@ class NodeState(Struct):
         self.facts = record
         return old is None or _content(old) != _content(record)
 
-    def heartbeat(self, record: Heartbeat) -> bool:
-        """Add a sighting."""
+    def heartbeat(self, record: Heartbeat, heartbeat_s: int) -> bool:
+        """Add a sighting of a node that promised one every ``heartbeat_s``."""
         new = Chain(record.t_ms, record.t_ms // SEEN_FLOOR_MS * SEEN_FLOOR_MS)
-        alive = insert(self.alive, new, self.grace_s * 1000)
-        changed = alive is not self.alive
-        self.alive = alive
-        return changed
+        old = self.alive.get(heartbeat_s, ())
+        alive = insert(old, new, grace_s(heartbeat_s) * 1000)
+        if alive is old:
+            return False
+        self.alive[heartbeat_s] = alive[-MAX_INTERVALS:]
+        return True
 
     def failure(self, record: Event) -> bool:
         """Add an event that counts on this node, if the taxonomy calls it a symptom."""
@@ -137,7 +153,7 @@ class NodeState(Struct):
             return False
         signature = symptom.signature
         if signature not in self.runs and len(self.runs) >= MAX_SIGNATURES:
-            signature = f"overflow/{symptom.cls}"
+            signature = f"overflow/{symptom.cls}/{symptom.impact}"
         runs = self.runs.get(signature)
         if runs is None:
             runs = Runs(symptom.cls, symptom.impact, symptom.before_boot)
@@ -157,19 +173,26 @@ class NodeState(Struct):
         return changed
 
     def forget(self, before_ms: int) -> None:
-        """Drop what ended before ``before_ms``: no case looks back that far."""
-        self.boots = {t: b for t, b in self.boots.items() if t >= before_ms} or dict(
-            sorted(self.boots.items())[-1:]
-        )
+        """Drop what ended before ``before_ms``, but for the build that was running then."""
+        running = max((t for t in self.boots if t < before_ms), default=0)
+        self.boots = {t: b for t, b in self.boots.items() if t >= running}
         self.restarts = tuple(c for c in self.restarts if c.last_ms >= before_ms)
-        self.alive = tuple(c for c in self.alive if c.last_ms >= before_ms)
+        for interval, alive in list(self.alive.items()):
+            self.alive[interval] = tuple(c for c in alive if c.last_ms >= before_ms)
+            if not self.alive[interval]:
+                del self.alive[interval]
         for signature, runs in list(self.runs.items()):
             runs.chains = tuple(c for c in runs.chains if c.last_ms >= before_ms)
             if not runs.chains:
                 del self.runs[signature]
 
 
-def apply(nodes: dict[str, NodeState], writer: str, record: Record) -> bool:
+def grace_s(heartbeat_s: int) -> int:
+    """How long after a sighting a node that promised ``heartbeat_s`` still counts as alive."""
+    return 3 * heartbeat_s + _GRACE_EXTRA_S if heartbeat_s else _SILENT_GRACE_S
+
+
+def apply(nodes: dict[str, NodeState], writer: str, record: Record, heartbeat_s: int) -> bool:
     """Put one record of ``writer`` where it belongs; True when evidence may change.
 
     A cluster event about another node counts on the node that it names, whoever reported it.
@@ -181,6 +204,8 @@ def apply(nodes: dict[str, NodeState], writer: str, record: Record) -> bool:
             return node.restart(record) or changed
         named = record.about or about_node(record)
         if named and named != writer:
+            if named not in nodes and len(nodes) >= MAX_NODES:
+                return changed
             node = nodes.setdefault(named, NodeState())
         return node.failure(record) or changed
     if isinstance(record, Boot):
@@ -189,7 +214,7 @@ def apply(nodes: dict[str, NodeState], writer: str, record: Record) -> bool:
         return node.patch(record) or changed
     if isinstance(record, Facts):
         return node.set_facts(record) or changed
-    return node.heartbeat(record) or changed
+    return node.heartbeat(record, heartbeat_s) or changed
 
 
 def _facts_order(facts: Facts) -> tuple[int, str]:

@@ -4,8 +4,10 @@
 
 y₁, e₁: failures of the nodes exposed so far in the 30 days before the case, and what their strata's
 means lead to expect; y₀, e₀ the same of those not yet exposed. U and Lo are the Wilson-Hilferty
-approximations of the 90 % and 10 % Poisson limits. All onsets count here, those without impact
-too: flakiness shows in both, and small fleets need every failure they have.
+approximations of the 90 % and 10 % Poisson limits. Where less than one failure is expected of the
+others, their factor is taken to the power e₀: a fleet that never fails is no reason for doubt. All
+onsets count here, those without impact too: flakiness shows in both, and small fleets need every
+failure they have.
 """
 
 import math
@@ -71,7 +73,8 @@ class Tilt:
 
 def _ratio(y1: float, e1: float, y0: float, e0: float) -> float:
     exposed = _limit(y1 + 1, _Z90) / (e1 + 1)
-    others = min(1.0, _limit(y0 + 1, -_Z90) / (max(e0, 0.0) + 1))
+    e0 = max(e0, 0.0)
+    others = math.pow(min(1.0, _limit(y0 + 1, -_Z90) / (e0 + 1)), min(1.0, e0))
     return max(1.0, exposed / others)
 
 

@@ -1,22 +1,25 @@
 """From a decision to the verdict a person reads."""
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from schemas.evidence import DomainEvidence
+from schemas.evidence import DomainEvidence, Onset
 from schemas.verdicts import LEFT_LIMIT, Crossing, Incident, Left, Power, State, Verdict
 from streams.detection.chains import DAY_MS
 from streams.detection.decide import Decision
 from streams.detection.fold import Hit, Path
 from streams.detection.margins import Margins
-from streams.detection.members import Case, Member, already_there
+from streams.detection.members import Case, Member, already_there, newest_nodes
+from streams.detection.tree import CLASSES
 
 ENOUGH = 59
 """Nodes without a failure that rule out a failure of 5 % with probability .95."""
 _TYPICAL = 5
 _VICTIMS_LISTED = 500
+_LIST_BYTES = 100 * 1024
 
 
 def verdict(
@@ -35,12 +38,12 @@ def verdict(
     power = _power(members)
     state = _state(decision, power)
     path = decision.symptoms if state == "notice" else decision.impact
-    signature = _driving(path)
     crossings = {
         "halt": decision.halt_ms,
         "warn": decision.warn_ms,
         "notice": decision.notice_ms,
     }
+    signature = _driving(path, evidence, crossings.get(state))
     made = {
         name: None
         if t_ms is None
@@ -97,12 +100,23 @@ def _state(decision: Decision, power: Power) -> State:
     return "quiet" if power.observed >= ENOUGH else "inconclusive"
 
 
-def _driving(path: Path) -> str:
-    """The signature with most victims among those that won; of equals the one that hit first."""
-    won = {s for s, value in path.signatures.items() if value > 0}
-    victims = {s: _victim_hits(path, s) for s in won}
-    ranked = [(-len(hits), hits[0].t_ms, s) for s, hits in victims.items() if hits]
-    return min(ranked)[2] if ranked else ""
+def _driving(path: Path, evidence: Sequence[DomainEvidence], until_ms: int | None) -> str:
+    """The signature with most victims among those that won, by the crossing if there is one. Of
+    equals the one that hit first; in the same minute a service that died says more than what it
+    took with it (the classes' order).
+    """
+    classes = {o.signature: o.cls for part in evidence for o in part.onsets}
+    victims = {
+        s: [h for h in _victim_hits(path, s) if until_ms is None or h.t_ms <= until_ms]
+        for s, value in path.signatures.items()
+        if value > 0
+    }
+    ranked = [
+        (-len(hits), hits[0].t_ms // 60_000, CLASSES.index(classes[s]), s)
+        for s, hits in victims.items()
+        if hits
+    ]
+    return min(ranked)[3] if ranked else ""
 
 
 def _victim_hits(path: Path, signature: str) -> list[Hit]:
@@ -133,9 +147,7 @@ def _crossing(members: Sequence[Member], path: Path, signature: str, t_ms: int) 
 
 
 def _power(members: Sequence[Member]) -> Power:
-    observed = sum(
-        m.patch is not None and m.node.service[-1][1] - m.patch.t_ms >= DAY_MS for m in members
-    )
+    observed = sum(_exposed_ms(m) >= DAY_MS for m in members)
     return Power(
         observed=observed,
         p_5pct=round(1 - 0.95**observed, 6),
@@ -143,31 +155,50 @@ def _power(members: Sequence[Member]) -> Power:
     )
 
 
+def _exposed_ms(member: Member) -> int:
+    if member.patch is None:
+        return 0
+    seen_ms = member.node.service[-1][1]
+    end_ms = member.patch.end_ms
+    return (seen_ms if end_ms is None else min(seen_ms, end_ms)) - member.patch.t_ms
+
+
 def _left(case: Case, evidence: Sequence[DomainEvidence]) -> Left:
     groups: dict[str, set[str]] = {"untouched": set(), "offered": set(), "staged": set()}
     effective: set[str] = set()
-    for part in evidence:
-        for node in part.nodes:
-            patch = next((p for p in node.patches if p.kb == case.kb), None)
-            if patch is None:
-                if not already_there(case, node):
-                    groups["untouched"].add(node.node)
-            elif patch.state in ("effective", "confirmed"):
-                effective.add(node.node)
-            elif patch.state in ("offered", "installing"):
-                groups["offered"].add(node.node)
-            elif patch.state == "staged":
-                groups["staged"].add(node.node)
-            else:
+    for _, node in newest_nodes(evidence):
+        patch = next((p for p in node.patches if p.kb == case.kb), None)
+        if patch is None:
+            if not already_there(case, node):
                 groups["untouched"].add(node.node)
+        elif patch.state in ("effective", "confirmed"):
+            effective.add(node.node)
+        elif patch.state in ("offered", "installing"):
+            groups["offered"].add(node.node)
+        elif patch.state == "staged":
+            groups["staged"].add(node.node)
+        else:
+            groups["untouched"].add(node.node)
     return Left(
         untouched=len(groups["untouched"]),
         offered=len(groups["offered"]),
         staged=len(groups["staged"]),
         effective=len(effective),
-        untouched_nodes=tuple(sorted(groups["untouched"])[:LEFT_LIMIT]),
-        staged_nodes=tuple(sorted(groups["staged"])[:LEFT_LIMIT]),
+        untouched_nodes=_listed(groups["untouched"]),
+        staged_nodes=_listed(groups["staged"]),
     )
+
+
+def _listed(nodes: set[str]) -> tuple[str, ...]:
+    """Names up to a limit in number and in bytes: a verdict must stay below the message cap."""
+    room = _LIST_BYTES
+    kept = []
+    for name in sorted(nodes)[:LEFT_LIMIT]:
+        room -= len(name.encode()) + 3
+        if room < 0:
+            break
+        kept.append(name)
+    return tuple(kept)
 
 
 def _reasons(
@@ -199,9 +230,11 @@ def _incidents(
     members: Sequence[Member], evidence: Sequence[DomainEvidence], hits: Sequence[Hit]
 ) -> tuple[Incident, ...]:
     by_node = {m.node.node: m for m in members}
-    records = {
-        (o.node, o.signature, o.first_ms): o.record_id for part in evidence for o in part.onsets
-    }
+    onsets: dict[tuple[str, str], list[Onset]] = defaultdict(list)
+    for part in evidence:
+        for onset in part.onsets:
+            if by_node.get(onset.node) and by_node[onset.node].domain == part.domain:
+                onsets[onset.node, onset.signature].append(onset)
     out = []
     for hit in hits[:_TYPICAL]:
         member = by_node[hit.node]
@@ -214,10 +247,16 @@ def _incidents(
                 signature=hit.signature,
                 t_ms=hit.t_ms,
                 minutes_after=(hit.t_ms - start) // 60_000,
-                record_id=records.get((hit.node, hit.signature, hit.t_ms), 0),
+                record_id=_record_id(onsets[hit.node, hit.signature], hit.t_ms),
             )
         )
     return tuple(out)
+
+
+def _record_id(onsets: Sequence[Onset], t_ms: int) -> int:
+    """Of the onset that a hit belongs to: one without outage counts from its third event on."""
+    begun = [o for o in onsets if o.first_ms <= t_ms]
+    return max(begun, key=lambda o: o.first_ms).record_id if begun else 0
 
 
 def _sentence(v: Verdict) -> str:

@@ -42,7 +42,7 @@ class Wealth:
         )
         self._values: dict[Account, float] = {}
         self._stale: set[Account] = set()
-        self._singles = 0
+        self._singles: set[str] = set()
 
     def bet(self, level: str, place: Place, counts: list[int], psi: float) -> bool:
         """Place the bets of one onset at ``level`` of a node that stands at ``place``, against
@@ -53,10 +53,8 @@ class Wealth:
         accounts = [("", level)]
         if level in UPPER:
             accounts.append((place.role, level))
-        elif accounts[0] not in self._logs and self._singles == MAX_SIGNATURES:
+        elif level not in self._singles and len(self._singles) >= MAX_SIGNATURES:
             return False
-        elif accounts[0] not in self._logs:
-            self._singles += 1
         staked = False
         for window in range(len(WINDOW_WEIGHTS)):
             exposed = place.age in EXPOSED_AGES[window]
@@ -75,6 +73,8 @@ class Wealth:
                     self._logs[account][window][i] += gain
         if staked:
             self._stale.update(accounts)
+            if level not in UPPER:
+                self._singles.add(level)
         return staked
 
     def log_e(self) -> float:

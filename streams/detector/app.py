@@ -7,6 +7,7 @@ from schemas.settings import Settings
 from schemas.topics import (
     DOMAINS_CHANGELOG,
     EVIDENCE,
+    HEALTH,
     NODE_REPORTS,
     ONSETS,
     VERDICTS,
@@ -25,6 +26,7 @@ _TOPICS = (
     VERDICTS,
     dlq_of(NODE_REPORTS),
     dlq_of(EVIDENCE),
+    HEALTH,
 )
 
 

@@ -21,7 +21,7 @@ from streams.retry import until_sent
 _log = structlog.get_logger(__name__)
 _PAUSE_S = 0.1
 _SHARE = 2.0
-"""Rest twice as long as the last round took, so that catching up is not slowed by judging."""
+"""Rest twice as long as the last round folded, so that catching up is not slowed by judging."""
 
 
 class Judging:
@@ -87,17 +87,20 @@ class Judging:
         """Judge the branches that have news, again and again."""
         while True:
             await self._ready.wait()
-            begin = time.perf_counter()
+            folded_s = 0.0
             for branch in sorted(self._dirty):
                 self._dirty.discard(branch)
-                await self._judge_branch(branch)
-            took_s = time.perf_counter() - begin
-            await asyncio.sleep(max(_PAUSE_S, _SHARE * took_s))
+                folded_s += await self._judge_branch(branch)
+            await asyncio.sleep(max(_PAUSE_S, _SHARE * folded_s))
 
-    async def _judge_branch(self, branch: Branch) -> None:
+    async def _judge_branch(self, branch: Branch) -> float:
+        """Publish what has changed; returns the seconds of folding, without those of waiting for
+        the broker: a broker that was away for an hour must not silence the judge for two.
+        """
         begin = time.perf_counter()
         verdicts = self._judge.verdicts(branch)
-        FOLD_SECONDS.observe(time.perf_counter() - begin)
+        folded_s = time.perf_counter() - begin
+        FOLD_SECONDS.observe(folded_s)
         fresh = {key(v.fleet, v.case): encode(v) for v in verdicts}
         of_branch = {k for k in self._published if _branch_of(k) == branch}
         for record_key, value in fresh.items():
@@ -107,6 +110,7 @@ class Judging:
             # A closed case leaves the compacted topic; the store keeps its history.
             await self._send(record_key, None)
         CASES.set(len(self._published))
+        return folded_s
 
     async def _send(self, record_key: bytes, value: bytes | None) -> None:
         topic = self._settings.kafka.topic(VERDICTS)

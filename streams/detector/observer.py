@@ -12,7 +12,7 @@ from schemas.codec import DecodeError, encode
 from schemas.evidence import DomainEvidence, OnsetSeen
 from schemas.reports import NodeReport
 from schemas.settings import Settings
-from schemas.topics import EVIDENCE, NODE_REPORTS, ONSETS, all_topics, key
+from schemas.topics import BROKER_MAX_BYTES, EVIDENCE, NODE_REPORTS, ONSETS, all_topics, key
 from streams.admission import admit
 from streams.detection.domain_state import DomainState, onsets_seen
 from streams.dlq import DeadLetters
@@ -23,6 +23,7 @@ from streams.metrics import REPORTS
 from streams.retry import until_sent
 
 _log = structlog.get_logger(__name__)
+_STATE_BYTES = BROKER_MAX_BYTES - 64 * 1024
 _STATE = msgspec.msgpack.Decoder(DomainState)
 
 
@@ -90,15 +91,20 @@ class Observer:
         sent = []
         for domain_key in touched:
             fleet, domain = domain_key.decode().split("|")
-            state = self._states[domain_key]
+            state = self._states.get(domain_key)
+            if state is None:
+                continue  # a rebalance came between: whoever has the partition reads these again
             for evidence in state.evidence(fleet, domain, self._settings.detector.topic_epoch):
+                value = _encoded(evidence)
+                if value is None:
+                    continue
                 branch_key = key(fleet, evidence.branch)
                 sent.append(
                     await send(
                         self._app,
                         kafka.topic(EVIDENCE),
                         key(fleet, evidence.branch, domain),
-                        encode(evidence),
+                        value,
                         partition_of(branch_key, self._evidence_partitions),
                     )
                 )
@@ -109,9 +115,18 @@ class Observer:
         await asyncio.gather(*sent)
         EVIDENCE_PUBLISHED.inc(len(sent))
         for domain_key, event in touched.items():
-            with owner(event):
-                self._table[domain_key] = msgspec.msgpack.encode(self._states[domain_key])
+            if domain_key in self._states:
+                self._keep(domain_key, event)
         await self._app.producer.flush()
+
+    def _keep(self, domain_key: bytes, event: Taken) -> None:
+        value = msgspec.msgpack.encode(self._states[domain_key])
+        if len(value) > _STATE_BYTES:
+            # Only a domain that floods us gets here; the broker would refuse it for ever.
+            _log.error("state not kept", domain=domain_key.decode(), size_bytes=len(value))
+            return
+        with owner(event):
+            self._table[domain_key] = value
 
     def _new_onsets(self, domain_key: bytes, evidence: DomainEvidence) -> list[OnsetSeen]:
         seen = self._seen.setdefault(domain_key, set())
@@ -122,3 +137,12 @@ class Observer:
                 seen.add(identity)
                 new.append(row)
         return new
+
+
+def _encoded(evidence: DomainEvidence) -> bytes | None:
+    try:
+        return encode(evidence)
+    except DecodeError as error:
+        # Only a domain that floods us gets here; what it published before stands.
+        _log.error("evidence not published", domain=evidence.domain, error=str(error))
+        return None

@@ -2,15 +2,14 @@
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 from aiohttp import web
@@ -24,62 +23,28 @@ from schemas.topics import HALT_DELIVERIES, HALTS, VERDICTS, all_topics, dlq_of,
 from schemas.verdicts import Verdict
 from streams.kafka_io import partition_of, read_whole
 from tests.fixtures.halts import SECRET, a_verdict
+from tests.integration.workers import ROOT, Workers, eventually
 
 pytestmark = pytest.mark.slow
 
-_ROOT = Path(__file__).parents[2]
-_RUN = (
-    "import sys; from schemas.settings import load; from streams.halts.app import run;"
-    "sys.exit(run(load()))"
-)
 _PARTITIONS = all_topics()[VERDICTS].partitions
 
 T = TypeVar("T", bound=Struct)
-Found = TypeVar("Found")
 
 
-class Workers:
-    """Starts halts workers as processes; whatever still runs is killed at the end."""
+class HaltsWorkers(Workers):
+    """Workers of halts, with a policy."""
 
     def __init__(self, kafka: KafkaSettings, folder: Path) -> None:
-        self._kafka = kafka
-        self._folder = folder
-        self._started: list[subprocess.Popen[bytes]] = []
+        policy = {"KBW_HALTS_POLICY": str(folder / "policy.toml")}
+        super().__init__(kafka, folder, ("-m", "schemas", "run", "halts"), policy)
 
     def policy(self, url: str, mode: str = "auto") -> None:
-        (self._folder / "secret").write_text(SECRET)
-        (self._folder / "policy.toml").write_text(
+        (self.folder / "secret").write_text(SECRET)
+        (self.folder / "policy.toml").write_text(
             f'mode = "{mode}"\n[[target]]\nname = "pipeline"\nurl = "{url}"\n'
             'secret_file = "secret"\ntimeout_s = 2\n'
         )
-
-    def start(self, worker_id: str = "1") -> subprocess.Popen[bytes]:
-        environment = os.environ | {
-            "PYTHONPATH": str(_ROOT),
-            "KBW_DATA_DIR": str(self._folder / "data"),
-            "KBW_WORKER_ID": worker_id,
-            "KBW_LOG_FORMAT": "json",
-            "KBW_KAFKA_BOOTSTRAP": self._kafka.bootstrap,
-            "KBW_KAFKA_NAMESPACE": self._kafka.namespace,
-            "KBW_KAFKA_SESSION_TIMEOUT_S": "4",
-            "KBW_HALTS_POLICY": str(self._folder / "policy.toml"),
-        }
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-c", _RUN], env=environment, stdout=log, stderr=log
-            )
-        self._started.append(process)
-        return process
-
-    def kill_all(self) -> None:
-        for process in self._started:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-
-    @property
-    def log(self) -> Path:
-        return self._folder / "worker.log"
 
 
 class Target:
@@ -114,8 +79,8 @@ class Target:
 
 
 @pytest.fixture
-def workers(kafka_settings: KafkaSettings, tmp_path: Path) -> Iterator[Workers]:
-    workers = Workers(kafka_settings, tmp_path)
+def workers(kafka_settings: KafkaSettings, tmp_path: Path) -> Iterator[HaltsWorkers]:
+    workers = HaltsWorkers(kafka_settings, tmp_path)
     yield workers
     workers.kill_all()
 
@@ -136,7 +101,7 @@ async def receiver(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "streams.demo.receiver", *words],
         stdout=subprocess.PIPE,
-        cwd=_ROOT,
+        cwd=ROOT,
     )
     with process:
         assert process.stdout is not None
@@ -166,19 +131,6 @@ async def everything(kafka: KafkaSettings, topic: str, kind: type[T]) -> list[T]
     ]
 
 
-async def eventually(
-    look: Callable[[], Awaitable[Found]],
-    holds: Callable[[Found], Any],
-    log: Path,
-    timeout_s: float = 30.0,
-) -> Found:
-    deadline = time.monotonic() + timeout_s
-    while not holds(found := await look()):
-        assert time.monotonic() < deadline, f"still {found}\n{log.read_text()}"
-        await asyncio.sleep(0.1)
-    return found
-
-
 async def settled(kafka: KafkaSettings, log: Path) -> list[Delivery]:
     """The history of deliveries, once the last one is no longer pending."""
     return await eventually(
@@ -188,7 +140,7 @@ async def settled(kafka: KafkaSettings, log: Path) -> list[Delivery]:
     )
 
 
-async def ready(workers: Workers) -> None:
+async def ready(workers: HaltsWorkers) -> None:
     """Wait until the worker has its partitions, so that what follows can be timed."""
 
     async def log() -> str:
@@ -198,7 +150,7 @@ async def ready(workers: Workers) -> None:
 
 
 async def test_a_verdict_becomes_a_verified_webhook_within_a_second(
-    kafka_settings: KafkaSettings, workers: Workers, receiver: tuple[str, Path]
+    kafka_settings: KafkaSettings, workers: HaltsWorkers, receiver: tuple[str, Path]
 ) -> None:
     url, out = receiver
     workers.policy(url)
@@ -221,7 +173,7 @@ async def test_a_verdict_becomes_a_verified_webhook_within_a_second(
 
 
 async def test_a_repeated_verdict_gives_one_halt_and_one_delivery(
-    kafka_settings: KafkaSettings, workers: Workers, target: Target
+    kafka_settings: KafkaSettings, workers: HaltsWorkers, target: Target
 ) -> None:
     await target.open()
     workers.policy(target.url)
@@ -244,7 +196,7 @@ async def test_a_repeated_verdict_gives_one_halt_and_one_delivery(
 
 
 async def test_mode_observe_proposes_and_tells_nobody(
-    kafka_settings: KafkaSettings, workers: Workers, target: Target
+    kafka_settings: KafkaSettings, workers: HaltsWorkers, target: Target
 ) -> None:
     await target.open()
     workers.policy(target.url, mode="observe")
@@ -258,7 +210,7 @@ async def test_mode_observe_proposes_and_tells_nobody(
 
 
 async def test_a_target_that_answers_503_is_told_again_with_the_same_bytes(
-    kafka_settings: KafkaSettings, workers: Workers, target: Target
+    kafka_settings: KafkaSettings, workers: HaltsWorkers, target: Target
 ) -> None:
     target.status = 503
     await target.open()
@@ -285,7 +237,7 @@ async def test_a_target_that_answers_503_is_told_again_with_the_same_bytes(
 
 
 async def test_a_worker_killed_before_the_target_answers_delivers_after_its_restart(
-    kafka_settings: KafkaSettings, workers: Workers, target: Target
+    kafka_settings: KafkaSettings, workers: HaltsWorkers, target: Target
 ) -> None:
     workers.policy(target.url)
     worker = workers.start()
@@ -310,7 +262,7 @@ async def test_a_worker_killed_before_the_target_answers_delivers_after_its_rest
 
 
 async def test_another_worker_takes_over_from_one_that_was_killed(
-    kafka_settings: KafkaSettings, workers: Workers, target: Target
+    kafka_settings: KafkaSettings, workers: HaltsWorkers, target: Target
 ) -> None:
     workers.policy(target.url)
     first = workers.start("1")
@@ -329,7 +281,7 @@ async def test_another_worker_takes_over_from_one_that_was_killed(
 
 
 async def test_verdicts_that_cannot_be_used_are_dead_lettered_and_the_next_one_is_taken(
-    kafka_settings: KafkaSettings, workers: Workers, target: Target
+    kafka_settings: KafkaSettings, workers: HaltsWorkers, target: Target
 ) -> None:
     await target.open()
     workers.policy(target.url)

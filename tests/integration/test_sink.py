@@ -1,17 +1,13 @@
 """kbwatch run sink against a real Kafka: a worker process, killed and cut off from its store."""
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 from msgspec import Struct
 
 from schemas.clickhouse.socket_store import ask, open_queries
@@ -22,10 +18,10 @@ from schemas.reports import Boot, Event, Facts, Heartbeat, NodeReport, PatchStat
 from schemas.settings import KafkaSettings, StoreSettings
 from schemas.topics import NODE_REPORTS, ONSETS, VERDICTS, all_topics, dlq_of, key
 from streams.kafka_io import partition_of
+from tests.integration.workers import Workers, committed
 
 pytestmark = pytest.mark.slow
 
-_ROOT = Path(__file__).parents[2]
 # A store that is away for as long as the file named "away" is there.
 _RUN = """
 import os, sys
@@ -61,34 +57,19 @@ class Sink:
         self.kafka = kafka
         self.store = StoreSettings(path=str(folder / "store"), socket=str(folder / "s"))
         self.away = folder / "away"
-        self.log = folder / "sink.log"
-        self._data = folder / "data"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        environment = os.environ | {
-            "PYTHONPATH": str(_ROOT),
-            "KBW_DATA_DIR": str(self._data),
-            "KBW_LOG_FORMAT": "json",
-            "KBW_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
-            "KBW_KAFKA_NAMESPACE": self.kafka.namespace,
-            "KBW_KAFKA_SESSION_TIMEOUT_S": "4",
+        environment = {
             "KBW_STORE_PATH": self.store.path,
             "KBW_STORE_SOCKET": self.store.socket,
             "KBW_SINK_BATCH": "50",
             "KBW_SINK_WITHIN_S": "0.1",
         }
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _RUN, str(self.away)],
-                env=environment,
-                stdout=log,
-                stderr=log,
-            )
+        self.workers = Workers(kafka, folder, ("-c", _RUN, str(self.away)), environment)
+        self.start()
+
+    def start(self) -> None:
+        self._process = self.workers.start()
 
     def stop(self, by: signal.Signals) -> int:
-        if self._process is None:
-            return 0
         self._process.send_signal(by)
         return self._process.wait(20)
 
@@ -119,26 +100,14 @@ class Sink:
 
     def committed(self) -> int:
         """How many node reports the sink's group has committed."""
-        return asyncio.run(self._committed())
-
-    async def _committed(self) -> int:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka.bootstrap)
-        await admin.start()
-        try:
-            group = self.kafka.topic("kbw-sink")
-            offsets = await admin.list_consumer_group_offsets(group)
-        finally:
-            await admin.close()
-        topic = self.kafka.topic(NODE_REPORTS)
-        return sum(max(at.offset, 0) for tp, at in offsets.items() if tp.topic == topic)
+        return asyncio.run(committed(self.kafka, "sink", NODE_REPORTS))
 
 
 @pytest.fixture
 def sink(kafka_settings: KafkaSettings, tmp_path: Path) -> Iterator[Sink]:
     sink = Sink(kafka_settings, tmp_path)
-    sink.start()
     yield sink
-    sink.stop(signal.SIGKILL)
+    sink.workers.kill_all()
 
 
 def eventually(holds: Callable[[], bool], what: str, timeout_s: float = 40.0) -> None:
@@ -231,7 +200,7 @@ def test_each_record_is_stored_once_though_it_came_twice_and_the_sink_was_killed
 def test_while_the_store_is_away_nothing_is_committed_and_nothing_is_lost(sink: Sink) -> None:
     sink.away.touch()
     sink.produce([sent(report(number)) for number in range(200)])
-    eventually(lambda: b"insert failed" in sink.log.read_bytes(), "an insert is refused")
+    eventually(lambda: b"insert failed" in sink.workers.log.read_bytes(), "an insert is refused")
     assert sink.counts() == times(0)
     assert sink.committed() == 0
     sink.away.unlink()

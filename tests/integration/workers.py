@@ -1,0 +1,123 @@
+"""Worker processes for integration tests, and waiting for what they do."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+
+from schemas.settings import KafkaSettings
+from schemas.topics import all_topics
+
+ROOT = Path(__file__).parents[2]
+_STOP_S = 20.0
+
+Found = TypeVar("Found")
+
+
+class Workers:
+    """Starts workers of one app as processes; ``kill_all`` ends whatever still runs.
+
+    ``command`` follows the interpreter's name: ``-m schemas run detector``.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        folder: Path,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.log = folder / "worker.log"
+        self._command = command
+        self._environment = {
+            "PYTHONPATH": str(ROOT),
+            "KBW_DATA_DIR": str(folder / "data"),
+            "KBW_LOG_FORMAT": "json",
+            "KBW_KAFKA_BOOTSTRAP": kafka.bootstrap,
+            "KBW_KAFKA_NAMESPACE": kafka.namespace,
+            "KBW_KAFKA_SESSION_TIMEOUT_S": "4",
+            **(environment or {}),
+        }
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, worker_id: str = "1") -> subprocess.Popen[bytes]:
+        """Start a worker; its output is added to ``log``."""
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *self._command],
+                env=os.environ | self._environment | {"KBW_WORKER_ID": worker_id},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._started.append(process)
+        return process
+
+    def stop_all(self) -> set[int]:
+        """Ask the workers that run to end; their exit codes."""
+        running = [process for process in self._started if process.poll() is None]
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        return {process.wait(_STOP_S) for process in running}
+
+    def kill_all(self) -> None:
+        for process in self._started:
+            process.kill()
+            process.wait()
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a worker as a power cut does."""
+    process.kill()
+    assert process.wait(_STOP_S) == -signal.SIGKILL, "it had ended by itself before"
+
+
+async def eventually(
+    look: Callable[[], Awaitable[Found]],
+    holds: Callable[[Found], Any],
+    log: Path,
+    timeout_s: float = 30.0,
+) -> Found:
+    """What ``look`` finds once it ``holds``; fails with the workers' log."""
+    deadline = time.monotonic() + timeout_s
+    while not holds(found := await look()):
+        assert time.monotonic() < deadline, f"still {found}\n{log.read_text()[-20_000:]}"
+        await asyncio.sleep(0.1)
+    return found
+
+
+async def committed(kafka: KafkaSettings, app: str, topic: str) -> int:
+    """How many records of a topic (short name) the group of ``app`` has committed."""
+    partitions = range(all_topics()[topic].partitions)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(
+            kafka.topic(f"kbw-{app}"),
+            partitions=[TopicPartition(kafka.topic(topic), number) for number in partitions],
+        )
+    except GroupCoordinatorNotAvailableError:  # nobody has used a group on this broker yet
+        return 0
+    finally:
+        await admin.close()
+    return sum(max(at.offset, 0) for at in offsets.values())
+
+
+async def ends(kafka: KafkaSettings, topic: str) -> int:
+    """How many records were ever written to a topic (short name)."""
+    partitions = range(all_topics()[topic].partitions)
+    async with AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap) as consumer:
+        found = await consumer.end_offsets(
+            [TopicPartition(kafka.topic(topic), number) for number in partitions]
+        )
+    return sum(found.values())

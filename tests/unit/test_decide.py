@@ -1,0 +1,218 @@
+"""When wealth becomes a warning, a halt, a notice; and who can't bring one about alone."""
+
+from collections.abc import Callable
+from itertools import chain
+
+import pytest
+
+from schemas.verdicts import Verdict
+from tests.fixtures.stories import (
+    CASE,
+    DAY,
+    HOUR,
+    MINUTE,
+    NodeStory,
+    event,
+    fleet_of,
+    judged,
+)
+
+SITES = ("fra", "ams", "dub", "par")
+START = 35 * DAY
+CLUSTERING = "Microsoft-Windows-FailoverClustering"
+
+Fleet = list[list[NodeStory]]
+
+
+def a_fleet(patched: Callable[[int, int], bool], until: int = 40 * DAY) -> Fleet:
+    """24 clusters of 4 nodes at 4 sites; node ``j`` of cluster ``i`` is patched ``j`` hours later
+    than the first, if ``patched(i, j)``.
+    """
+    fleet = fleet_of(24, 4, SITES)
+    for i, cluster in enumerate(fleet):
+        for j, node in enumerate(cluster):
+            node.lives(until=until)
+            if patched(i, j):
+                node.patched(START + j * HOUR)
+    return fleet
+
+
+def every_second_cluster(i: int, j: int) -> bool:
+    return i % 2 == 0
+
+
+def verdict(fleet: Fleet) -> Verdict:
+    return judged(chain.from_iterable(fleet))[CASE]
+
+
+def outages_without_end(node: NodeStory, days: int = 30) -> None:
+    """Hostile: every day all the worst events, 10,000 of them in the end."""
+    for day in range(days):
+        for number in (1177, 5142, 1254, 1676, 1607):
+            for k in range(70):
+                at = START + day * (DAY + HOUR) + k * MINUTE
+                node.says(event(CLUSTERING, number, at))
+
+
+class TestHalt:
+    def test_victims_at_two_sites_bring_about_a_halt(self) -> None:
+        fleet = a_fleet(every_second_cluster)
+        for i in range(0, 20, 2):
+            fleet[i][0].crashes("ClusSvc", START + (20 + i) * MINUTE)
+        found = verdict(fleet)
+        assert found.state == "halt"
+        assert found.halt is not None
+        assert found.halt.log_e >= found.log_threshold
+        assert found.halt.victim_sites == 2
+        assert found.log_e_without_site is not None
+        assert found.log_e_without_site >= 1.09, "ln 3"
+        assert found.signature == "scm/7031/clussvc"
+
+    def test_nodes_that_fail_one_by_one_as_they_are_patched_corroborate_each_other(self) -> None:
+        """Several clusters in one site: bets within the domains speak, the site itself can't."""
+        fleet = a_fleet(every_second_cluster)
+        for i in range(0, 24, 4):
+            for j, node in enumerate(fleet[i]):
+                node.crashes("ClusSvc", START + j * HOUR + (20 + i) * MINUTE)
+        found = verdict(fleet)
+        assert found.state == "halt"
+        assert found.log_e_without_site == 0.0
+        assert found.log_e_within is not None
+        assert found.log_e_within >= 2.99, "ln 20"
+
+    def test_what_was_crossed_stays_crossed_when_controls_fail_as_well(self) -> None:
+        fleet = a_fleet(every_second_cluster)
+        for i in range(0, 20, 2):
+            fleet[i][0].crashes("ClusSvc", START + (20 + i) * MINUTE)
+        before = verdict(fleet)
+        for i in range(1, 24, 2):
+            for node in fleet[i]:
+                node.crashes("ClusSvc", 36 * DAY + i * 31 * MINUTE)
+        after = verdict(fleet)
+        assert after.halt == before.halt
+        assert after.log_e < before.log_e
+
+
+class TestCorroboration:
+    def test_one_node_alone_never_halts_whatever_it_says(self) -> None:
+        fleet = a_fleet(lambda i, j: j == 0 and i < 6, until=66 * DAY)
+        outages_without_end(fleet[0][0])
+        found = verdict(fleet)
+        assert found.log_e > found.log_threshold, "it would be enough, if others agreed"
+        assert found.state == "warn"
+        assert found.reasons == ("not yet a halt: one site or domain alone brings the evidence",)
+
+    def test_one_cluster_alone_never_halts(self) -> None:
+        fleet = a_fleet(lambda i, j: j < 2 and i < 6, until=66 * DAY)
+        for node in fleet[0][:2]:
+            outages_without_end(node)
+        found = verdict(fleet)
+        assert found.log_e > found.log_threshold
+        assert found.state == "warn"
+
+    @pytest.mark.parametrize("liars", [1, 2])
+    def test_somebody_elses_bad_luck_does_not_corroborate_a_liar(self, liars: int) -> None:
+        """A node, or the patched half of a cluster, lies for a month; one other patched node of
+        a mixed cluster elsewhere has one honest failure.
+        """
+        fleet = a_fleet(lambda i, j: j < liars and i < 6, until=66 * DAY)
+        for node in fleet[0][:liars]:
+            outages_without_end(node)
+        fleet[1][0].crashes("ClusSvc", START + 5 * DAY, times=3)
+        found = verdict(fleet)
+        assert found.log_e > found.log_threshold
+        assert found.log_e_within is not None
+        assert found.log_e_within > 2.996, "ln 20: within domains the liar alone is loud enough"
+        assert found.state == "warn"
+
+    def test_a_site_that_fails_after_its_patch_never_halts_alone(self) -> None:
+        """Whole clusters at once: who was patched first does not show within a cluster."""
+        fleet = fleet_of(24, 4, SITES)
+        for i, cluster in enumerate(fleet):
+            for node in cluster:
+                node.lives(until=66 * DAY)
+                if i % 4 == 0:
+                    node.patched(START)
+                    for day in range(0, 30, 2):
+                        at = START + day * DAY + (20 + 40 * i) * MINUTE
+                        node.crashes("ClusSvc", at, times=3).crashes("vmms", at, times=3)
+        found = verdict(fleet)
+        assert found.log_e > found.log_threshold
+        assert (found.state, found.log_e_without_site, found.log_e_within) == ("warn", 0.0, 0.0)
+
+    def test_an_outage_of_everybody_is_nobodys_fault(self) -> None:
+        fleet = a_fleet(every_second_cluster)
+        for i, cluster in enumerate(fleet):
+            for j, node in enumerate(cluster):
+                node.crashes("ClusSvc", 36 * DAY + (i * 4 + j) * MINUTE)
+        assert verdict(fleet).state not in ("halt", "warn", "notice")
+
+
+class TestImpact:
+    def test_an_error_at_each_boot_of_every_patched_node_is_a_notice(self) -> None:
+        found = verdict(self.fleet(times=1))
+        assert found.state == "notice"
+        assert found.halt is None
+        assert found.log_e == 0.0
+        assert "caused by KB5062557, harmless so far" in found.sentence
+
+    def test_the_same_error_three_times_within_an_hour_may_halt(self) -> None:
+        found = verdict(self.fleet(times=3))
+        assert found.state == "halt"
+        assert found.notice is None
+
+    def fleet(self, times: int) -> Fleet:
+        fleet = a_fleet(lambda i, j: i % 2 == 0 and j < 2)
+        for i in range(0, 24, 2):
+            for j in (0, 1):
+                at = START + j * HOUR + (20 + i) * MINUTE
+                fleet[i][j].crashes("W32Time", at, times=times)
+        return fleet
+
+
+class TestWarn:
+    def fleet(self) -> Fleet:
+        fleet = a_fleet(lambda i, j: j == 0 and i < 6, until=66 * DAY)
+        outages_without_end(fleet[0][0], days=12)
+        return fleet
+
+    def test_begins_at_a_hundred(self) -> None:
+        found = verdict(self.fleet())
+        assert found.state == "warn"
+        assert found.warn is not None
+        assert found.warn.log_e >= 4.60, "ln 100"
+        assert found.warn.victims == 1
+
+    def test_ends_when_the_wealth_is_gone(self) -> None:
+        fleet = self.fleet()
+        for round_ in range(4):
+            for i in range(6, 24):
+                for j, node in enumerate(fleet[i]):
+                    at = START + (14 + 2 * round_) * DAY + (i * 40 + j * 900) * MINUTE
+                    for number in (1177, 5142, 1254, 1676, 1607):
+                        node.says(event(CLUSTERING, number, at))
+        found = verdict(fleet)
+        assert found.log_e < 2.31, "ln 10"
+        assert (found.state, found.warn) == ("inconclusive", None)
+
+
+class TestInconclusive:
+    def test_says_what_the_nodes_seen_so_far_could_have_shown(self) -> None:
+        found = verdict(a_fleet(lambda i, j: j == 0))
+        assert found.state == "inconclusive"
+        assert found.power.observed == 24
+        assert found.power.p_5pct == pytest.approx(1 - 0.95**24, abs=1e-6)
+        assert found.reasons == (
+            "24 of 59 patched nodes observed for 24 h: "
+            "a failure of 5 % of nodes would have shown with p = 0.71",
+        )
+
+    def test_says_when_nobody_is_left_to_compare_with(self) -> None:
+        fleet = fleet_of(8, 4, SITES)
+        for node in chain.from_iterable(fleet):
+            node.lives().patched(START)
+        assert verdict(fleet).reasons[1] == "no unpatched node left to compare with"
+
+    def test_59_nodes_for_a_day_are_quiet(self) -> None:
+        fleet = a_fleet(lambda i, j: j < 3)
+        assert verdict(fleet).state == "quiet"

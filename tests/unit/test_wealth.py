@@ -1,0 +1,151 @@
+"""The bet: θ by hand, and a harmless patch can't make anybody rich."""
+
+import math
+from random import Random
+
+import pytest
+
+from streams.detection.margins import FLOOR, Table
+from streams.detection.members import Place
+from streams.detection.tree import CLASSES, MAX_SIGNATURES, UPPER, weight
+from streams.detection.wealth import CONTROL_AGES, EXPOSED_AGES, RATES, WINDOW_WEIGHTS, Wealth
+
+SIG = "sig:scm/7031/clussvc"
+
+
+def place(age: int, role: str = "hyperv") -> Place:
+    return Place(role, "0", "fra", "c1", age)
+
+
+def by_hand(bets: list[tuple[int, list[int]]], share: float, roles: int | None = None) -> float:
+    """E from the formulas of docs/detection.md, for one level at the floor of ρ and ψ = 1."""
+    total = 0.0
+    for window in range(3):
+        for rate in RATES:
+            product = 1.0
+            for age, counts in bets:
+                n1 = sum(counts[a] for a in EXPOSED_AGES[window])
+                n0 = sum(counts[a] for a in CONTROL_AGES[window])
+                takes_part = age in (*EXPOSED_AGES[window], *CONTROL_AGES[window])
+                if not takes_part or not n1 or not n0:
+                    continue
+                theta = FLOOR[window] * n1 / (FLOOR[window] * n1 + n0)
+                x = age in EXPOSED_AGES[window]
+                product *= (rate if x else 1.0) / (1 + (rate - 1) * theta)
+            total += share * WINDOW_WEIGHTS[window] / len(RATES) * (product - 1)
+    if roles is None:  # single signatures are not spread over the roles
+        return 0.5 * (1 + total) + 0.5
+    return 0.5 * (1 + total) + 0.5 * (1 + total / roles)
+
+
+def test_one_bet_on_two_patched_of_ten_by_hand() -> None:
+    # Sub-acute and chronic see n1 = 2, n0 = 8; acute has no exposed node, so it does not bet.
+    wealth = Wealth(Table(), roles=1)
+    assert wealth.bet("any", place(2), [8, 0, 2, 0], psi=1.0)
+    theta = 3 / 11  # 1.5 · 2 / (1.5 · 2 + 8)
+    won = sum(rate / (1 + (rate - 1) * theta) - 1 for rate in RATES) / len(RATES)
+    assert wealth.log_e() == pytest.approx(math.log(1 + 0.10 * (0.2 + 0.4) * won))
+
+
+@pytest.mark.parametrize(
+    ("age", "counts"), [(1, [6, 2, 1, 1]), (2, [6, 0, 4, 0]), (3, [2, 1, 1, 6]), (0, [5, 3, 1, 1])]
+)
+def test_each_age_bets_in_its_windows(age: int, counts: list[int]) -> None:
+    wealth = Wealth(Table(), roles=2)
+    wealth.bet("any", place(age), counts, psi=1.0)
+    assert math.exp(wealth.log_e()) == pytest.approx(by_hand([(age, counts)], 0.10, roles=2))
+
+
+def test_the_acute_window_has_controls_when_everybody_is_patched() -> None:
+    wealth = Wealth(Table(), roles=1)
+    assert wealth.bet("any", place(1), [0, 1, 0, 9], psi=1.0)
+    assert wealth.log_e() > 0
+
+
+@pytest.mark.parametrize("counts", [[0, 0, 5, 0], [5, 0, 0, 0], [0, 0, 0, 0]])
+def test_without_exposed_or_without_controls_the_factor_is_one(counts: list[int]) -> None:
+    wealth = Wealth(Table(), roles=1)
+    age = 2 if counts[2] else 0
+    assert not wealth.bet("any", place(age), counts, psi=1.0)
+    assert wealth.log_e() == 0.0
+
+
+def test_rho_and_psi_make_the_same_failure_testify_less() -> None:
+    def gain(rho: float, psi: float) -> float:
+        wealth = Wealth(Table({"any": (rho, rho, rho)}), roles=1)
+        wealth.bet("any", place(2), [8, 0, 2, 0], psi)
+        return wealth.log_e()
+
+    assert gain(6.0, 1.0) == pytest.approx(gain(2.0, 3.0))
+    assert gain(6.0, 1.0) < gain(2.0, 1.0)
+
+
+def test_a_margin_below_the_floor_counts_as_the_floor() -> None:
+    assert Table({"any": (1.0, 0.5, 9.0)}).of("any") == (2.0, 1.5, 9.0)
+
+
+def test_the_prior_is_spent_once() -> None:
+    levels = [*UPPER, *(f"sig:{i}" for i in range(MAX_SIGNATURES))]
+    assert math.fsum(map(weight, levels)) == pytest.approx(1.0)
+    assert math.fsum(weight(f"class:{c}") for c in CLASSES) == pytest.approx(0.30)
+
+
+def test_signatures_beyond_the_prior_count_at_the_upper_levels_only() -> None:
+    wealth = Wealth(Table(), roles=1)
+    for i in range(MAX_SIGNATURES):
+        assert wealth.bet(f"sig:{i}", place(2), [8, 0, 2, 0], 1.0)
+    before = wealth.log_e()
+    assert not wealth.bet("sig:one too many", place(2), [8, 0, 2, 0], 1.0)
+    assert wealth.log_e() == before
+    assert wealth.bet("sig:0", place(2), [8, 0, 2, 0], 1.0), "known ones go on"
+    assert wealth.bet("any", place(2), [8, 0, 2, 0], 1.0)
+
+
+def test_bets_that_could_not_be_placed_do_not_spend_the_prior() -> None:
+    wealth = Wealth(Table(), roles=1)
+    for i in range(2 * MAX_SIGNATURES):
+        assert not wealth.bet(f"sig:{i % 3}", place(0), [8, 0, 0, 0], 1.0)
+    assert wealth.bet(SIG, place(2), [8, 0, 2, 0], 1.0)
+
+
+def test_each_of_the_roles_weighs_the_same_and_all_together_weigh_one() -> None:
+    bets = [(2, [9, 0, 1, 0])] * 3
+    wealth = Wealth(Table(), roles=4)
+    for role in ("hyperv", "sql"):
+        for age, counts in bets:
+            wealth.bet("any", place(age, role), counts, 1.0)
+    pooled = 2 * (by_hand(bets * 2, 0.10) - 1)
+    of_a_role = 2 * (by_hand(bets, 0.10) - 1)
+    expected = 0.5 * (1 + pooled) + 0.5 * (1 + of_a_role / 4 + of_a_role / 4)
+    assert math.exp(wealth.log_e()) == pytest.approx(expected)
+
+
+def test_wealth_stays_finite_however_clear_the_case() -> None:
+    wealth = Wealth(Table(), roles=1)
+    for _ in range(2_000):
+        wealth.bet("any", place(2), [9_999, 0, 1, 0], 1.0)
+    assert 500 < wealth.log_e() < 700
+
+
+def test_while_the_patch_is_harmless_wealth_does_not_grow_on_average() -> None:
+    """Null at the boundary: the failing node is patched with exactly the share θ that is allowed.
+
+    E is a non-negative martingale then: its mean stays 1, and by Ville's inequality at most one
+    case in 200 ever reaches 200, however often one looks.
+    """
+    random, cases, crossed, total = Random(1), 2_500, 0, 0.0
+    for _ in range(cases):
+        wealth = Wealth(Table(), roles=1)
+        best = 0.0
+        for step in range(12):
+            patched = 1 + step // 2
+            counts = [10 - patched, 0, 0, patched]
+            theta = 1.5 * patched / (1.5 * patched + 10 - patched)
+            age = 3 if random.random() < theta else 0
+            for level in ("any", "class:service", SIG):
+                wealth.bet(level, place(age), counts, 1.0)
+            best = max(best, wealth.log_e())
+        total += math.exp(wealth.log_e())
+        crossed += best >= math.log(200)
+    assert total / cases < 1.05
+    assert crossed / cases <= 1 / 200
