@@ -19,7 +19,7 @@ Tells, while a Windows patch is still rolling out, that this KB is breaking thes
 stops it.
 
 Nodes report to Kafka; the detector compares patched nodes with those not yet patched; a halt
-latches, closes the gate and calls your patch pipeline by signed webhook.
+latches and calls your patch pipeline by signed webhook.
 """
 EXAMPLES = """\
 Examples:

@@ -70,6 +70,7 @@ def make_app(settings: Settings, name: str) -> faust.App:
         producer_max_request_size=BROKER_MAX_BYTES,
         producer_compression_type="zstd",
         producer_acks=-1,
+        producer_linger=0.01,
         broker_session_timeout=kafka.session_timeout_s,
         broker_heartbeat_interval=kafka.session_timeout_s / 4,
         broker_max_poll_records=_POLL_RECORDS,

@@ -9,7 +9,7 @@ DEAD_LETTERS = Counter(
 )
 REPORTS = Counter("kbwatch_reports_total", "Node reports taken by the detector.")
 EVIDENCE = Counter("kbwatch_evidence_published_total", "Evidence messages published.")
-FOLD_SECONDS = Histogram("kbwatch_fold_seconds", "Time to fold one case.")
+FOLD_SECONDS = Histogram("kbwatch_fold_seconds", "Time to fold the cases of one branch.")
 CASES = Gauge("kbwatch_open_cases", "Cases that the judge holds.")
 ROWS = Counter("kbwatch_rows_total", "Rows inserted by the sink.", ["table"])
 DELIVERIES = Counter("kbwatch_deliveries_total", "Webhook attempts by outcome.", ["outcome"])

@@ -196,7 +196,8 @@ def _format(command: list[str], directory: Path, properties: Path) -> None:
     done = subprocess.run(
         [
             *(*command, "kafka.tools.StorageTool", "format", "--standalone"),
-            *("-t", cluster_id, "-c", str(properties)),
+            # One argument: an id may begin with a hyphen.
+            *(f"--cluster-id={cluster_id}", "-c", str(properties)),
         ],
         capture_output=True,
         text=True,
@@ -335,7 +336,7 @@ def _last_error(log: Path) -> str:
 
 
 def _is_error(line: str) -> bool:
-    return "ERROR" in line or "Exception" in line
+    return "error" in line.lower() or "Exception" in line
 
 
 def _main(arguments: list[str] | None = None) -> int:

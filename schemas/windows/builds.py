@@ -4,7 +4,7 @@ A build is ``branch.UBR``, for example ``17763.7558``. Updates are cumulative: a
 of its branch up to its build.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 import msgspec
@@ -24,6 +24,7 @@ class _File(Struct, frozen=True):
     builds: tuple[_Row, ...]
 
 
+@lru_cache(4096)
 def parse_build(build: str) -> tuple[int, int]:
     """``17763.7558`` → ``(17763, 7558)``. Raises ValueError for anything else."""
     branch, _, ubr = build.partition(".")
@@ -52,6 +53,7 @@ def is_os_update(kb: str) -> bool:
     return kb in _builds_by_kb()
 
 
+@lru_cache(4096)
 def kbs_between(old_build: str, new_build: str) -> tuple[tuple[str, str], ...]:
     """The (KB, build) with ``old_build`` < build ≤ ``new_build``, ascending.
 

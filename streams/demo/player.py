@@ -17,7 +17,7 @@ from schemas.topics import BROKER_MAX_BYTES, NODE_REPORTS, all_topics
 from streams.regbench.scenarios.kb5062557 import Scenario, element_count
 
 _SLICE = 200
-_AHEAD = 3_000
+_AHEAD = 2_000
 """Records the player may be ahead of the detector. Partitions must not drift apart by more than a
 node's grace in event time, or nodes would look silent that merely wait in a queue."""
 

@@ -104,7 +104,7 @@ class LocalKafka:
         if not _LOCAL_KAFKA.exists():
             raise KbwatchError(
                 "local Kafka is part of the repository, not of the package: run the demo in a "
-                "checkout (make demo), or give --bootstrap HOST:PORT of a Kafka with the topics"
+                "checkout (make demo)"
             )
         done = subprocess.run(
             [sys.executable, str(_LOCAL_KAFKA), action, "--dir", str(self._directory), "--json"],

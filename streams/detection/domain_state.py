@@ -44,6 +44,7 @@ class DomainState(Struct):
             changed |= apply(self.nodes, report.node, record, report.heartbeat_s)
             self.newest_ms = max(self.newest_ms, record.t_ms - shift)
         if self.newest_ms // WEEK_MS > week:
+            changed = True  # what is too old is counted from the week's start, so it moved
             for node in self.nodes.values():
                 node.forget(self.newest_ms - KEEP_MS - _SLACK_MS)
         return changed
@@ -52,7 +53,7 @@ class DomainState(Struct):
         """The domain's whole current contribution to each of its branches."""
         views: dict[str, list[NodeView]] = defaultdict(list)
         for name in sorted(self.nodes):
-            seen = view(name, self.nodes[name], self.newest_ms)
+            seen = view(name, self.nodes[name], self.newest_ms // WEEK_MS * WEEK_MS)
             if seen is not None:
                 views[seen.branch].append(seen)
         self.branches = tuple(sorted({*self.branches, *views}))

@@ -40,7 +40,8 @@ class Wealth:
         self._logs: dict[Account, list[list[float]]] = defaultdict(
             lambda: [[0.0] * len(RATES) for _ in WINDOW_WEIGHTS]
         )
-        self._values: dict[Account, float] = {}
+        self._pooled: dict[str, float] = {}
+        self._by_role: dict[Account, float] = {}
         self._stale: set[Account] = set()
         self._singles: set[str] = set()
 
@@ -80,18 +81,22 @@ class Wealth:
     def log_e(self) -> float:
         """ln E: half on all roles together, half spread over the roles."""
         for account in self._stale:
-            self._values[account] = _value(self._logs[account])
+            role, level = account
+            value = weight(level) * _value(self._logs[account])
+            if role:
+                self._by_role[account] = value / self._roles
+            else:
+                self._pooled[level] = value
         self._stale.clear()
-        pooled = [weight(lv) * v for (role, lv), v in self._values.items() if not role]
-        by_role = [weight(lv) * v / self._roles for (role, lv), v in self._values.items() if role]
-        return math.log(0.5 * (1 + math.fsum(pooled)) + 0.5 * (1 + math.fsum(by_role)))
+        pooled, by_role = math.fsum(self._pooled.values()), math.fsum(self._by_role.values())
+        return math.log(0.5 * (1 + pooled) + 0.5 * (1 + by_role))
 
     def signatures(self) -> dict[str, float]:
-        """What each single signature's own bets are worth, by signature."""
+        """What each single signature's own bets add to the wealth, by signature."""
         self.log_e()
         return {
             level.removeprefix("sig:"): value
-            for (_, level), value in self._values.items()
+            for level, value in self._pooled.items()
             if level.startswith("sig:")
         }
 

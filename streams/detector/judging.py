@@ -20,8 +20,8 @@ from streams.retry import until_sent
 
 _log = structlog.get_logger(__name__)
 _PAUSE_S = 0.1
-_SHARE = 2.0
-"""Rest twice as long as the last round folded, so that catching up is not slowed by judging."""
+_SHARE = 4.0
+"""Rest four times as long as the last round folded: judging must not slow catching up."""
 
 
 class Judging:

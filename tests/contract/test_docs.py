@@ -15,16 +15,16 @@ from schemas.reports import NodeReport
 from schemas.settings import Settings
 from schemas.topics import all_topics, dlq_of
 from streams import metrics
+from streams.detection.margins import default_margins
 
 DOCS = Path(__file__).parents[2] / "docs"
 _DAY_S = 86_400
 
 
-def rows(heading: str) -> list[list[str]]:
+def rows(heading: str, page: str = "operations.md") -> list[list[str]]:
     """The cells of the first table below ``heading``, without its head; back-ticks removed."""
-    text = (DOCS / "operations.md").read_text()
-    _, found, section = text.partition(f"\n## {heading}\n")
-    assert found, f"docs/operations.md has no section {heading}"
+    _, found, section = (DOCS / page).read_text().partition(f"\n## {heading}\n")
+    assert found, f"docs/{page} has no section {heading}"
     table = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)
     assert table, f"section {heading} has no table"
     lines = table.group().splitlines()[2:]
@@ -67,6 +67,18 @@ def test_every_metric_is_there_with_its_type() -> None:
             declared[described.name + total] = described.type
 
     assert {row[0]: row[1] for row in rows("Metrics")} == declared
+
+
+def test_the_margins_that_are_shown_are_the_shipped_ones() -> None:
+    shipped = default_margins()
+
+    def shown(name: str) -> list[str]:
+        level = name.replace("signatures of ", "sig:").replace("class ", "class:")
+        tables = (shipped.impact, shipped.symptoms)
+        return [" / ".join(f"{rho:g}" for rho in table.rho[level]) for table in tables]
+
+    for name, *cells in rows("ρ: reboots break things", "detection.md"):
+        assert [" / ".join(f"{float(x):g}" for x in c.split("/")) for c in cells] == shown(name)
 
 
 def test_the_report_that_is_shown_is_a_report() -> None:
