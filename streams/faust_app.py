@@ -74,7 +74,7 @@ def make_app(settings: Settings, name: str) -> faust.App:
         broker_session_timeout=kafka.session_timeout_s,
         broker_heartbeat_interval=kafka.session_timeout_s / 4,
         broker_max_poll_records=_POLL_RECORDS,
-        broker_commit_interval=0.5,
+        broker_commit_interval=0.2,
         stream_buffer_maxsize=2 * _POLL_RECORDS,
         stream_wait_empty=False,
         worker_redirect_stdouts=False,
