@@ -19,7 +19,8 @@ def demo(
         "build/demo"
     ),
     record: Annotated[
-        Path | None, typer.Option(help="Write what Kafka got as a recording (.jsonl[.zst]).")
+        Path | None,
+        typer.Option(help="Where the recording of what Kafka got goes, .jsonl[.zst] (in --out)."),
     ] = None,
     config: Config = None,
     overrides: Set = None,

@@ -35,6 +35,7 @@ _OURS = (
     "logs",
     "store",
     "data",
+    "reports.jsonl.zst",
     "summary.json",
     "staged.txt",
     "story.svg",
@@ -70,8 +71,8 @@ async def run_demo(
                 await _settle(settings, played, watch, processes)
                 records = await _records(settings, played)
                 false_halts = _false_halts(watch, scenario, harmful)
-                if record:
-                    await _write_recording(settings, record)
+                recording = record or out / "reports.jsonl.zst"
+                await _write_recording(settings, recording)
                 story.stage("the log of a real machine")
                 real = await send_real_log(settings, watch, story)
             verdict = watch.verdicts.get(scenario.truth.case)
@@ -102,7 +103,7 @@ async def run_demo(
             )
             staged = watch.staged_at_halt.get(scenario.truth.case, ())
             _write(out, summary, staged)
-            story.end(summary, len(staged), out)
+            story.end(summary, len(staged), out, recording)
             (out / "story.svg").write_text(story.picture("make demo"))
     problems = summary.failures(harmful)
     for problem in problems:

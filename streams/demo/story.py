@@ -2,7 +2,9 @@
 
 import io
 import math
+import os
 import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from streams.demo.player import Played
 from streams.demo.summary import Summary
 from streams.regbench.scenarios.kb5062557 import Scenario
 
-_PICTURE_COLUMNS = 112
+_PICTURE_COLUMNS = 128
 _STYLE = {"WARN": "bold yellow", "HALT": "bold red", "NOTICE": "cyan", "LIFT": "green"}
 
 
@@ -32,7 +34,6 @@ class Story:
         self._told: set[tuple[str, str]] = set()
         self._lines: list[Text] = []
         self._rings = list(scenario.truth.rings)
-        self._verdicts: dict[str, Verdict] = {}
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -83,7 +84,7 @@ class Story:
         self._live.update(self._below())
 
     def progress(self) -> None:
-        """Move the bar, and tell of rings that are through."""
+        """Move the bar."""
         truth = self._scenario.truth
         now_ms = self._played.now_ms
         self._progress.update(
@@ -92,21 +93,18 @@ class Story:
             completed=max(now_ms - truth.live_start_ms, 0),
             status=f"{self._played.produced:,} records",
         )
-        while self._rings and self._ring_done(now_ms):
-            ring = self._rings.pop(0)
-            self.say(clock(now_ms), f"{ring.name}  {len(ring.nodes)} nodes patched{self._power()}")
 
     def news(self, item: Verdict | Halt | Delivery) -> None:
         """Tell what a verdict, halt or delivery adds."""
         if isinstance(item, Verdict):
-            self._verdicts[item.case] = item
+            self._tell_rings(item.asof_ms)
             self._verdict(item)
         elif isinstance(item, Halt):
             self._once("halt", item.case, "halts", f"{item.case} is {item.state}: {item.scope}")
         elif item.state == "delivered":
             self._once("delivery", item.webhook_id, "webhook", f"{item.case} → {item.target}")
 
-    def end(self, summary: Summary, staged: int, out: Path) -> None:
+    def end(self, summary: Summary, staged: int, out: Path, recording: Path) -> None:
         """Sum up, and say where to go on."""
         took_ms = summary.webhook.detect_to_delivery_ms
         if took_ms is not None:
@@ -124,10 +122,15 @@ class Story:
             f"{r.produced:,} produced = {r.stored:,} stored + {r.duplicates:,} duplicates + "
             f"{r.dead_lettered:,} dead-lettered",
         )
-        self.say("data", f"summary, logs, store and broker files in {out}")
-        self.say("next", f"kbwatch explain {summary.case} · kbwatch replay FILE · docs/tutorial.md")
+        self.say("data", f"summary, logs, store, broker files and recording in {out}")
+        command = os.path.relpath(sys.argv[0])
+        self.say("next", f"{command} explain {summary.case} {recording} · docs/tutorial.md")
 
     def _verdict(self, v: Verdict) -> None:
+        if v.case == self._scenario.truth.case and v.state == "inconclusive" and v.power.observed:
+            p = v.power.p_5pct
+            text = f"INCONCLUSIVE  {v.case}: a 5 % failure would have shown with p = {p:.2f}"
+            self._once("power", v.case, clock(v.asof_ms), text)
         if v.state in ("warn", "halt") and v.incidents:
             first = v.incidents[0]
             self._once(
@@ -162,17 +165,16 @@ class Story:
             self._told.add((kind, name))
             self.say(label, text)
 
-    def _ring_done(self, now_ms: int) -> bool:
+    def _tell_rings(self, heard_ms: int) -> None:
+        """Tell of the rings that are through, by what the detector has heard, not the player."""
         effective = self._scenario.truth.effective
-        return all(effective[node] <= now_ms for node in self._rings[0].nodes)
-
-    def _power(self) -> str:
-        verdict = self._verdicts.get(self._scenario.truth.case)
-        if verdict is None or verdict.state != "inconclusive":
-            return ""
-        return (
-            f"   INCONCLUSIVE: a 5 % failure would have shown with p = {verdict.power.p_5pct:.2f}"
-        )
+        while self._rings:
+            ring = self._rings[0]
+            through_ms = max(effective[node] for node in ring.nodes)
+            if through_ms > heard_ms:
+                return
+            self._rings.pop(0)
+            self.say(clock(through_ms), f"ring {ring.name[1:]}  {len(ring.nodes)} nodes patched")
 
     def _below(self) -> RenderableType:
         return Group(self._progress)

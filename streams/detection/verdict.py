@@ -140,7 +140,7 @@ def _crossing(members: Sequence[Member], path: Path, signature: str, t_ms: int) 
         victims=len(hits),
         victim_domains=len({h.place.domain for h in hits}),
         victim_sites=len({m.node.site for m in members if m.node.node in {h.node for h in hits}}),
-        exposed=sum(p.age > 0 for p in places),
+        exposed=sum(m.patch is not None and m.patch.t_ms <= t_ms for m in members),
         controls=sum(p.age == 0 for p in places),
         control_victims=len(unexposed),
     )
@@ -212,7 +212,7 @@ def _reasons(
     if state == "inconclusive":
         out.append(
             f"{power.observed} of {ENOUGH} patched nodes observed for 24 h: "
-            f"a failure of 5 % of nodes would have shown with p = {power.p_5pct:.2f}"
+            f"a 5 % failure would have shown with p = {power.p_5pct:.2f}"
         )
         if not any(m.patch is None for m in members):
             out.append("no unpatched node left to compare with")

@@ -204,7 +204,7 @@ class TestInconclusive:
         assert found.power.p_5pct == pytest.approx(1 - 0.95**24, abs=1e-6)
         assert found.reasons == (
             "24 of 59 patched nodes observed for 24 h: "
-            "a failure of 5 % of nodes would have shown with p = 0.71",
+            "a 5 % failure would have shown with p = 0.71",
         )
 
     def test_says_when_nobody_is_left_to_compare_with(self) -> None:
