@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 SEED ?= 7
+PORT ?= 9092
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -16,6 +17,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  SEED=n      another simulated month for demo and demo-harmless (now $(SEED))"
+	@echo "  PORT=n      another port for up (now $(PORT))"
 	@echo "  PYTHON=...  another Python >= 3.11 for the virtual environment (now $(PYTHON))"
 
 .PHONY: setup
@@ -72,9 +74,9 @@ format: $(STAMP) ## put the code into shape
 	$(BIN)/ruff check --fix .
 
 .PHONY: up down
-up: setup ## local Kafka on 127.0.0.1:9092 with kbwatch's topics
-	@$(KAFKA) start --port 9092
-	@$(BIN)/kbwatch topics apply
+up: setup ## local Kafka on 127.0.0.1, port PORT, with kbwatch's topics
+	@$(KAFKA) start --port $(PORT)
+	@$(BIN)/kbwatch topics apply --set kafka.bootstrap=127.0.0.1:$(PORT)
 
 down: ## stop what `make up` started
 	@$(PYTHON) deploy/local/kafka.py stop

@@ -1,14 +1,17 @@
 """The commands of ``kbwatch-collector``."""
 
+import io
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, cast
 
 import msgspec
 import typer
 
+from collectors import version
 from schemas.codec import encode
 from schemas.errors import KbwatchError
 from schemas.reports import Name, NodeReport
@@ -23,9 +26,22 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kbwatch-collector {version()}")
+        raise typer.Exit
+
+
+# With a callback typer keeps the command's name, although there is only one.
 @app.callback()
-def _collector() -> None:
-    # With a callback typer keeps the command's name, although there is only one.
+def _collector(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", is_eager=True, callback=_show_version
+        ),
+    ] = False,
+) -> None:
     return
 
 
@@ -33,7 +49,11 @@ def _collector() -> None:
 def replay_evtx(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help=".evtx files.")],
     out: Annotated[
-        str, typer.Option(help="Write reports here, one JSON a line; - is standard output.")
+        str,
+        typer.Option(
+            help="Write reports here, one JSON a line, as zstd if it ends in .zst; "
+            "- is standard output."
+        ),
     ] = "-",
     bootstrap: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Send to this Kafka instead.")
@@ -85,13 +105,52 @@ def _read(files: list[Path], fleet: str, site: str) -> Iterator[tuple[NodeReport
 @contextmanager
 def _opened(out: str) -> Iterator[BinaryIO]:
     if out == "-":
-        yield sys.stdout.buffer
-        return
-    try:
-        with Path(out).open("wb") as stream:
+        with _standard_output() as stream:
             yield stream
+        return
+    target = Path(out).resolve()
+    if target.is_dir():
+        raise KbwatchError(f"--out {out}: is a folder; name a file in it")
+    try:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as stream:  # a pipe or a device: nothing to keep
+                yield stream
+            return
+        # A log that can't be read must not cost what was there before.
+        part = target.with_name(f"{target.name}.part")
+        try:
+            with _written(part, target.suffix == ".zst") as stream:
+                yield stream
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise KbwatchError(f"--out {out}: {error.strerror}") from None
+
+
+@contextmanager
+def _standard_output() -> Iterator[BinaryIO]:
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise  # the reader has enough: typer ends quietly
+    except OSError as error:
+        # The interpreter flushes once more at its end, and would complain in its own way.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise KbwatchError(f"standard output: {error.strerror}") from None
+
+
+@contextmanager
+def _written(path: Path, compressed: bool) -> Iterator[BinaryIO]:
+    if not compressed:
+        with path.open("wb") as stream:
+            yield stream
+        return
+    import zstandard
+
+    with io.BufferedWriter(zstandard.open(path, "wb")) as buffered:
+        yield cast(BinaryIO, buffered)
 
 
 def _check_name(option: str, text: str) -> None:

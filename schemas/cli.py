@@ -5,6 +5,8 @@ typer.Typer), so that no package imports another for them. A command whose extra
 what to install; without any extra there is no typer, and only the help works.
 """
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points, version
@@ -27,13 +29,15 @@ Examples:
   kbwatch demo                       the founding incident on this machine
   kbwatch topics apply --dry-run     what would change on your Kafka
   kbwatch run detector --set kafka.bootstrap=broker:9092
-  kbwatch explain KB5062557@17763    why it was halted
+  kbwatch explain KB5062557@17763 build/demo/reports.jsonl.zst
 
 Settings: a TOML file (--config FILE or KBW_CONFIG), over it KBW_* variables such as
 KBW_KAFKA_BOOTSTRAP, over both --set kafka.bootstrap=VALUE. --print-config shows what holds.
 """
 
 _MODULES_OF_EXTRAS = {"chdb": "embedded", "pyarrow": "embedded"}
+# A disk that is full or gone, as against a fault of ours.
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _OURS = ("collectors", "dashboards", "schemas", "streams")
 
 
@@ -58,6 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(_complain(f"{module} is not installed: {install_hint(extra)}"))
     except KeyboardInterrupt:
         sys.exit(130)
+    except UnicodeEncodeError as error:
+        sign = ascii(error.object[error.start])
+        hint = "set PYTHONIOENCODING=utf-8"
+        sys.exit(_complain(f"standard output is {error.encoding}, which has no {sign}: {hint}"))
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
+            raise
+        _drop_unwritten()
+        sys.exit(_complain(f"can't write: {error.strerror}"))
     sys.exit(0)
 
 
@@ -74,6 +87,14 @@ def extra_of(point: EntryPoint) -> str:
 def install_hint(extra: str) -> str:
     """What to type to get an extra."""
     return f"pip install 'kbwatch[{extra}]'"
+
+
+def _drop_unwritten() -> None:
+    # The interpreter flushes at its end, and would complain in its own way.
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(text: str) -> int:

@@ -16,14 +16,3 @@ class Health(Struct, frozen=True, omit_defaults=True):
     at_ms: int
     topic: str = ""
     share: float | None = None
-
-
-class DeadLetter(Struct, frozen=True, omit_defaults=True):
-    """What the store keeps of a dead-lettered message; the raw bytes stay in the ``-dlq`` topic."""
-
-    topic: str
-    partition: int
-    offset: int
-    reason: str
-    detail: str
-    size_bytes: int

@@ -9,10 +9,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-# '|' separates the parts of Kafka keys; control characters have no business in a name. Python's
-# '$' also matches before a final line feed: (?!\n) forbids it.
-Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^|\x00-\x1f\x7f]+$(?!\n)")]
-Label = Annotated[str, Meta(max_length=128)]
+# '|' separates the parts of Kafka keys; control characters, also those that turn the direction of
+# text, have no business in a name that a terminal shows. Python's '$' also matches before a final
+# line feed: (?!\n) forbids it.
+_PRINTABLE = r"^[^|\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+$(?!\n)"
+Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=_PRINTABLE)]
+Label = Annotated[str, Meta(max_length=256)]
 TimeMs = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]  # up to the year 2100
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # what JSON writers and stores can hold
 Kb = Annotated[str, Meta(pattern=r"^KB[0-9]{4,9}$(?!\n)")]
@@ -28,8 +30,8 @@ class Event(Struct, frozen=True, tag_field="type", tag="event", omit_defaults=Tr
     """One Windows event. Its identity is (fleet, node, channel, record_id, t_ms)."""
 
     t_ms: TimeMs
-    channel: str
-    provider: str
+    channel: Label
+    provider: Label
     id: Count
     version: Count = 0
     level: Count = 0
@@ -38,9 +40,9 @@ class Event(Struct, frozen=True, tag_field="type", tag="event", omit_defaults=Tr
     """Event data by name; data without names as ``param1``, ``param2`` …"""
     binary: str = ""
     """The event's ``Binary`` element, hexadecimal."""
-    computer: str = ""
+    computer: Label = ""
     """The computer name as logged; the header's ``node`` is who sent it."""
-    about: str | None = None
+    about: Name | None = None
     """The node the event is about when that is not the writer (FailoverClustering 1135)."""
 
 
@@ -62,7 +64,7 @@ class PatchState(Struct, frozen=True, tag_field="type", tag="patch", omit_defaul
     kb: Kb
     state: PatchStateName
     t_ms: TimeMs
-    source: str
+    source: Label
     """Who said it, for example ``wuclient/43`` or ``servicing/4``."""
     build: str = ""
     """The build the KB brings, where the source knows it."""
@@ -73,12 +75,12 @@ class Facts(Struct, frozen=True, tag_field="type", tag="facts", omit_defaults=Tr
     """What the node is: sent at start, on change, and daily."""
 
     t_ms: TimeMs
-    role: str = "server"
-    os: str = ""
+    role: Label = "server"
+    os: Label = ""
     branch: Branch = ""
     """For example ``17763``; empty when unknown. Part of Kafka keys, like the names."""
-    cluster: str = ""
-    ring: str = ""
+    cluster: Label = ""
+    ring: Label = ""
     virtual: bool | None = None
     covariates: Annotated[dict[Label, bool | Label], Meta(max_length=64)] = {}
     """For example ``csv_bitlocker``, ``s2d``, ``bitlocker_os``, ``kir:…``."""

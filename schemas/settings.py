@@ -6,6 +6,7 @@ typo that is silently ignored is a setting that silently does not hold.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,15 +20,23 @@ from schemas.errors import KbwatchError
 CONFIG_VARIABLE = "KBW_CONFIG"
 _PREFIX = "KBW_"
 
+_NAMESPACE = r"^[a-z0-9.-]*$(?!\n)"
+_WORKER_ID = r"^[A-Za-z0-9_.-]+$(?!\n)"
+_IN_WORDS = {
+    _NAMESPACE: "lower-case letters, digits, '.' and '-'",
+    _WORKER_ID: "one or more letters, digits, '_', '.' or '-'",
+}
+
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(gt=0)]
 
 
 class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Where Kafka is."""
 
     bootstrap: str = "127.0.0.1:9092"
-    namespace: Annotated[str, Meta(pattern=r"^[a-z0-9.-]*$(?!\n)")] = ""
+    namespace: Annotated[str, Meta(pattern=_NAMESPACE)] = ""
     """Put before every topic and consumer group: several kbwatch on one cluster."""
     session_timeout_s: Seconds = 10.0
 
@@ -53,7 +62,7 @@ class DetectorSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How long a batch waits to fill: the latency when traffic is quiet."""
     topic_epoch: Annotated[int, Meta(ge=0)] = 0
     """Add one when kbw-node-reports is re-created: its offsets start anew."""
-    false_halts_per_year: Seconds = 1.0
+    false_halts_per_year: Share = 1.0
     cases_per_year: Positive = 200
     """A halt needs wealth 1/α with α = false_halts_per_year / cases_per_year."""
 
@@ -80,7 +89,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     log_format: Literal["console", "json"] = "console"
     metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     """Prometheus metrics on this loopback port; 0: none."""
-    worker_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]*$(?!\n)")] = "1"
+    worker_id: Annotated[str, Meta(pattern=_WORKER_ID)] = "1"
     """Unique per worker of an app: lets a restarted worker resume its partitions at once."""
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
@@ -155,4 +164,16 @@ def _convert(tree: dict[str, Any], source: str) -> Settings:
         # strict=False: environment and command line give strings, "5" is as good as 5.
         return msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise KbwatchError(f"{source}: {error} (kbwatch --help lists the settings)") from None
+        raise KbwatchError(f"{source}: {_in_words(str(error))}") from None
+
+
+def _in_words(error: str) -> str:
+    for pattern, words in _IN_WORDS.items():
+        error = error.replace(f"`str` matching regex {pattern!r}", words)
+    if "unknown field" not in error:
+        return error
+    within = re.search(r"at `\$\.(\w+)", error)
+    section = within.group(1) if within else "the top level"
+    infos = msgspec.structs.fields(Settings)
+    names = next((msgspec.structs.fields(i.type) for i in infos if i.name == section), infos)
+    return f"{error}; {section} has: {', '.join(info.name for info in names)}"

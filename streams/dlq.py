@@ -8,7 +8,7 @@ import faust
 import structlog
 from faust.types import Message
 
-from schemas.codec import encode
+from schemas.codec import MAX_MESSAGE_BYTES, encode
 from schemas.health import Health
 from schemas.settings import KafkaSettings
 from schemas.topics import HEALTH, dlq_of
@@ -19,6 +19,9 @@ _log = structlog.get_logger(__name__)
 
 Headers = list[tuple[str, bytes]] | None
 
+KEPT_BYTES = 2 * MAX_MESSAGE_BYTES
+"""What a dead letter keeps of a larger message: twice what any reader takes."""
+
 _WINDOW_S = 300.0
 _LOUD_SHARE = 0.01
 _LOUD_AT_LEAST = 100
@@ -28,7 +31,7 @@ _LOUD_AT_LEAST = 100
 class DeadLetters:
     """The dead-letter side of one app and topic, with its share over the last five minutes.
 
-    Law: every ``bad`` message is in ``<topic>-dlq`` before the coroutine returns.
+    Law: every ``bad`` message (its first mebibyte) is in ``<topic>-dlq`` when ``bad`` returns.
     """
 
     def __init__(self, app: faust.App, kafka: KafkaSettings, name: str, topic: str) -> None:
@@ -41,14 +44,19 @@ class DeadLetters:
 
     async def bad(self, message: Message, reason: str, detail: str) -> None:
         """Put ``message`` into the dead-letter topic; returns when the broker has it."""
-        headers: Headers = [
+        headers = [
             ("reason", reason.encode()),
             ("detail", detail[:1000].encode()),
             ("origin_topic", message.topic.encode()),
             ("origin_partition", str(message.partition).encode()),
             ("origin_offset", str(message.offset).encode()),
         ]
-        await self._send(dlq_of(self._topic), message.key, message.value, headers)
+        value = message.value
+        if value is not None and len(value) > KEPT_BYTES:
+            # Headers must fit beside it below the broker's limit, or it could never be sent.
+            headers.append(("size_bytes", str(len(value)).encode()))
+            value = value[:KEPT_BYTES]
+        await self._send(dlq_of(self._topic), message.key, value, headers)
         DEAD_LETTERS.labels(topic=self._topic, reason=reason).inc()
         _log.warning(
             "dead letter",

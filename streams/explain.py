@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.verdicts import Crossing, Verdict
+from streams.tables import add_columns
 
 _STYLE = {"halt": "bold red", "warn": "bold yellow", "notice": "cyan", "quiet": "green"}
 
@@ -94,17 +95,18 @@ def _left(v: Verdict) -> str:
 
 def _incidents(v: Verdict) -> Table:
     table = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("time", "node", "domain", "site", "after its boot", "record"):
-        table.add_column(column, no_wrap=True)
-    for incident in v.incidents:
-        table.add_row(
+    rows = [
+        (
             _stamp(incident.t_ms),
-            Text(incident.node),
-            Text(incident.domain),
-            Text(incident.site),
+            incident.node,
+            incident.domain,
+            incident.site,
             f"{incident.minutes_after} min",
             str(incident.record_id or ""),
         )
+        for incident in v.incidents
+    ]
+    add_columns(table, ("time", "node", "domain", "site", "after its boot", "record"), rows)
     return table
 
 

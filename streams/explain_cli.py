@@ -24,28 +24,34 @@ def explain(
 ) -> None:
     """Print the verdict on CASE and its evidence: wealth against the threshold, victims, patched
     and unpatched nodes, corroboration, typical incidents with their record ids, what is left.
+    Example:
+
+        kbwatch explain KB5062557@17763 build/demo/reports.jsonl.zst
     """
     settings = settings_from(config, overrides, print_config)
     import asyncio
 
-    from rich.console import Console
-
     from schemas.codec import encode
     from schemas.errors import KbwatchError
     from streams.explain import explained
+    from streams.tables import console
     from streams.verdicts import from_kafka, from_recording
 
     if file:
         verdicts = from_recording(file, settings.detector)
     else:
         verdicts = asyncio.run(from_kafka(settings.kafka))
-    mine = [v for v in verdicts if v.fleet == fleet and case.upper() in (v.case.upper(), v.kb)]
+    meant = [v for v in verdicts if case.upper() in (v.case.upper(), v.kb)]
+    mine = [v for v in meant if v.fleet == fleet]
+    if meant and not mine:
+        fleets = ", ".join(sorted({v.fleet for v in meant}))
+        raise KbwatchError(f"no open case {case!r} in fleet {fleet!r}; --fleet may be: {fleets}")
     if not mine:
         known = ", ".join(sorted(v.case for v in verdicts if v.fleet == fleet)) or "none"
         raise KbwatchError(f"no open case {case!r} in fleet {fleet!r}; there are: {known}")
-    console = Console()
+    shown = console()
     for verdict in mine:
         if as_json:
             typer.echo(encode(verdict).decode())
         else:
-            console.print(explained(verdict))
+            shown.print(explained(verdict), crop=False)

@@ -7,15 +7,12 @@ in docs/decisions.md (Faust).
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import cast
-from weakref import ref
 
 import faust
 import structlog
-from faust.streams import _current_event
 from faust.types import EventT, StreamT
 from mode.loop import use
 
@@ -93,45 +90,30 @@ async def send(
     return future
 
 
-@contextmanager
-def owner(event: Taken) -> Iterator[None]:
-    """Table writes inside go to the changelog partition of ``event``.
-
-    ``noack_take`` leaves no current event, and a Table write needs one. Only the context variable
-    may be set: ``stream._set_current_event`` is read by the task that fills the take buffer, and
-    records vanish.
-    """
-    token = _current_event.set(ref(event))
-    try:
-        yield
-    finally:
-        _current_event.reset(token)
-
-
 async def work_through(
     stream: StreamT[bytes],
     size: int,
     within_s: float,
-    take: Callable[[Sequence[Taken]], Awaitable[None]],
+    take: Callable[[Sequence[Taken]], Awaitable[int]],
 ) -> None:
     """The body of every agent: take batches, work on them, then ack in order.
 
-    ``take`` handles what it expects. Anything else ends the process here, before a later ack
-    could jump over the batch: the next worker gets it again, nothing is lost silently. Events of
-    an assignment that is over are neither worked on nor acked: whoever has the partition now
-    reads them again.
+    ``take`` handles what it expects, and returns how many events from the front are finished:
+    fewer than all only when the rest is somebody else's by now. Anything unexpected ends the
+    process here, before a later ack could jump over the batch: the next worker gets it again,
+    nothing is lost silently. Events of an assignment that is over are neither worked on nor
+    acked: whoever has the partition now reads them again.
     """
     # noack_take yields events, not values, and StreamT does not know it.
     async for events in cast("faust.Stream[Taken]", stream).noack_take(size, within=within_s):
         current = [event for event in events if _is_current(event)]
         try:
-            if current:
-                await take(current)
+            finished = await take(current) if current else 0
         except Exception:
             _log.exception("batch failed, worker ends", first=repr(current[0].message))
             logging.shutdown()
             os._exit(os.EX_SOFTWARE)
-        for event in current:
+        for event in current[:finished]:
             if _is_current(event):
                 await stream.ack(event)
 

@@ -29,8 +29,10 @@ def addresses(bootstrap: str) -> list[tuple[str, int]]:
     found = []
     for server in bootstrap.split(","):
         host, _, port = server.strip().rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not port.isascii() or not port.isdigit():
             raise KbwatchError(f"kafka.bootstrap: {server.strip()!r} is not host:port")
+        if not 1 <= int(port) <= 65_535:
+            raise KbwatchError(f"kafka.bootstrap: {server.strip()!r}: ports go from 1 to 65535")
         found.append((host.strip("[]"), int(port)))
     return found
 

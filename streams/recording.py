@@ -38,6 +38,7 @@ class _Line(Struct, frozen=True):
     raw: str = ""
 
 
+_EVTX_MAGIC = b"ElfFile\0"
 _LINE = msgspec.json.Decoder(_Line)
 
 
@@ -63,6 +64,11 @@ def read(path: Path) -> Iterator[Recorded]:
     try:
         with opened(path, "rb") as file:
             for number, text in enumerate(file, start=1):
+                if number == 1 and text.startswith(_EVTX_MAGIC):
+                    raise KbwatchError(
+                        f"{path}: is a Windows log, no recording; "
+                        "use kbwatch-collector replay-evtx first"
+                    )
                 if text.strip():
                     yield _read_line(path, number, text)
     except OSError as error:

@@ -36,17 +36,17 @@ def collect(records: Iterable[Recorded], settings: DetectorSettings) -> Collecte
     reports = dead = 0
     for offset, record in enumerate(records):
         report = record.report
-        if report is not None:
-            try:
-                admit_report(report)
-            except DecodeError:
-                report = None
         if report is None:
             dead += 1
             continue
-        reports += 1
-        state = domains.setdefault((report.fleet, report.domain), DomainState())
-        state.add(report, record.append_ms, offset)
+        try:
+            admit_report(report)
+            state = domains.setdefault((report.fleet, report.domain), DomainState())
+            state.add(report, record.append_ms, offset)
+        except DecodeError:
+            dead += 1
+        else:
+            reports += 1
     evidence = [
         part
         for (fleet, domain), state in sorted(domains.items())

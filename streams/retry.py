@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import structlog
 from aiokafka.errors import KafkaError
+from faust.exceptions import ProducerSendError
 
 _log = structlog.get_logger(__name__)
 _DELAYS_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -19,7 +20,7 @@ async def until_sent(what: str, attempt: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await attempt()
-        except KafkaError as error:
+        except (KafkaError, ProducerSendError) as error:
             delay_s = _DELAYS_S[min(tries, len(_DELAYS_S) - 1)]
             tries += 1
             _log.warning("broker refused, trying again", what=what, error=repr(error), in_s=delay_s)

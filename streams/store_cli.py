@@ -5,7 +5,6 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from schemas.cli_options import AsJson, Config, PrintConfig, Set, settings_from
@@ -13,6 +12,7 @@ from schemas.clickhouse.migrate import migrate
 from schemas.clickhouse.queries import QUERIES, NamedQuery
 from schemas.clickhouse.socket_store import open_queries
 from schemas.errors import KbwatchError
+from streams.tables import add_columns, console
 
 app = typer.Typer(help="The store: tables and named queries.", no_args_is_help=True)
 
@@ -42,11 +42,9 @@ def migrate_store(
 def queries() -> None:
     """List the named queries with their parameters."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("query", "parameters", "what it tells"):
-        table.add_column(heading)
-    for query in QUERIES.values():
-        table.add_row(query.name, _params(query), query.doc)
-    Console().print(table)
+    rows = [(query.name, _params(query), query.doc) for query in QUERIES.values()]
+    add_columns(table, ("query", "parameters", "what it tells"), rows)
+    console().print(table, crop=False)
 
 
 @app.command()
@@ -71,11 +69,10 @@ def query(
     if as_json:
         typer.echo(orjson.dumps(result.dicts(), option=orjson.OPT_INDENT_2).decode())
         return
-    table = Table(*result.columns, box=None, padding=(0, 2, 0, 0))
-    for row in result.rows:
-        table.add_row(*map(_shown, result.columns, row))
-    # Values come from logs: brackets and colons in them are no markup.
-    Console(markup=False, highlight=False, emoji=False).print(table)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    rows = [[*map(_shown, result.columns, row)] for row in result.rows]
+    add_columns(table, result.columns, rows)
+    console().print(table, crop=False)
 
 
 def _params(query: NamedQuery) -> str:

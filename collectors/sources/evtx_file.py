@@ -18,6 +18,9 @@ from schemas.windows.names import node_name
 from schemas.windows.records import RecordReader
 
 MAX_RECORDS = 50
+_MAGIC = b"ElfFile\0"
+_FILE_HEADER_BYTES = 4096
+_CHUNK_BYTES = 65_536
 _HEADER_BYTES = 8192  # more than a report's header takes
 
 
@@ -41,6 +44,8 @@ def read_log(path: Path, fleet: str, site: str) -> EvtxLog:
     the boot that was newest then. Raises KbwatchError when the file can't be read as .evtx.
     """
     unreadable: list[str] = []
+    if (_checked_bytes(path) - _FILE_HEADER_BYTES) % _CHUNK_BYTES:
+        unreadable.append("ends inside a chunk: truncated?")
     # A full log wraps round: the oldest records may stand behind the newest.
     events = sorted(_events(path, unreadable), key=lambda event: event.record_id)
     if not events:
@@ -61,6 +66,22 @@ def read_log(path: Path, fleet: str, site: str) -> EvtxLog:
     )
     reports = tuple(_reports([_facts(events, records), *records], blank))
     return EvtxLog(node, reports, len(events), tuple(unreadable))
+
+
+def _checked_bytes(path: Path) -> int:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_MAGIC))
+            size_bytes = path.stat().st_size
+    except IsADirectoryError:
+        raise KbwatchError(f"{path}: is a folder; name the .evtx files in it") from None
+    except OSError as error:
+        raise KbwatchError(f"{path}: {error.strerror}") from None
+    if not magic:
+        raise KbwatchError(f"{path}: is empty; export the log anew (wevtutil epl)")
+    if magic != _MAGIC:
+        raise KbwatchError(f"{path}: is no .evtx file (it does not begin with ElfFile)")
+    return size_bytes
 
 
 def _facts(events: list[Event], records: list[Record]) -> Facts:

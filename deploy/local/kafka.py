@@ -173,9 +173,14 @@ def _start(
             start_new_session=True,
         )
     _children[child.pid, directory] = child
-    state = {"pid": child.pid, "port": port, "controller_port": controller_port}
-    (directory / "state.json").write_text(json.dumps(state))
-    _await_answer(directory, port)
+    try:
+        state = {"pid": child.pid, "port": port, "controller_port": controller_port}
+        (directory / "state.json").write_text(json.dumps(state))
+        _await_answer(directory, port)
+    except KeyboardInterrupt:
+        child.terminate()
+        child.wait()
+        raise
     return Broker(bootstrap=f"{_HOST}:{port}", pid=child.pid)
 
 

@@ -20,7 +20,10 @@ def demo(
     ),
     record: Annotated[
         Path | None,
-        typer.Option(help="Where the recording of what Kafka got goes, .jsonl[.zst] (in --out)."),
+        typer.Option(
+            help="Where the recording of what Kafka got goes, .jsonl or .jsonl.zst.",
+            show_default="reports.jsonl.zst in --out",
+        ),
     ] = None,
     config: Config = None,
     overrides: Set = None,
@@ -29,6 +32,8 @@ def demo(
     """Start a local Kafka, the detector, halts, the sink and a webhook receiver; play July 2025
     in a simulated fleet of 480 nodes, then the log of a real Windows 10 machine; tell what
     happens; stop everything.
+
+    It sets kafka.bootstrap, store.*, data_dir and halts.policy itself: yours don't hold here.
 
     Exits with 0 only if KB5062557 was halted, nothing else was, and every record that was
     produced is stored or dead-lettered (harmless: if nothing was halted).

@@ -27,11 +27,9 @@ class Played(Struct):
 
     produced: int = 0
     duplicates: int = 0
-    malformed: int = 0
     records: int = 0
     now_ms: int = 0
     """Event time of the newest record."""
-    done: bool = False
 
 
 async def play(
@@ -55,7 +53,6 @@ async def play(
             if item.report is None:
                 value = item.raw or b""
                 elements = 1
-                played.malformed += 1
             else:
                 # A collector stamps each send with its clock; this one is now.
                 value = encode(replace(item.report, sent_ms=int(time.time() * 1000)))
@@ -72,7 +69,6 @@ async def play(
                 while await lag.records(played.records) > _AHEAD:
                     await asyncio.sleep(0.05)
         await asyncio.gather(*sent)
-        played.done = True
     finally:
         await lag.close()
         await producer.stop()
@@ -101,7 +97,7 @@ class GroupLag:
         return cls(admin, kafka.topic(f"kbw-{app}"), kafka.topic(NODE_REPORTS))
 
     async def records(self, produced: int) -> int:
-        """``produced`` minus what is committed, as of at most a quarter second ago."""
+        """``produced`` minus what is committed, as of a moment ago."""
         now_s = time.monotonic()
         if now_s - self._asked_s >= self._EVERY_S:
             self._asked_s = now_s

@@ -88,8 +88,11 @@ class LocalKafka:
         self.bootstrap = ""
 
     def __enter__(self) -> "LocalKafka":
-        answer = self._call("start")
-        self.bootstrap = str(answer["bootstrap"])
+        try:
+            self.bootstrap = str(self._call("start")["bootstrap"])
+        except KeyboardInterrupt:
+            self.stop()
+            raise
         return self
 
     def __exit__(
@@ -98,6 +101,10 @@ class LocalKafka:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop the broker whose files are in the folder, if it runs."""
         self._call("stop")
 
     def _call(self, action: str) -> dict[str, object]:
@@ -106,13 +113,21 @@ class LocalKafka:
                 "local Kafka is part of the repository, not of the package: run the demo in a "
                 "checkout (make demo)"
             )
-        done = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, str(_LOCAL_KAFKA), action, "--dir", str(self._directory), "--json"],
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
+            start_new_session=True,
         )
-        if done.returncode:
-            raise KbwatchError(done.stderr.strip() or f"local Kafka did not {action}")
-        answer: dict[str, object] = json.loads(done.stdout)
-        return answer
+        try:
+            answer, error = process.communicate()
+        except KeyboardInterrupt:
+            # It ends what it began, so that there is something to stop.
+            process.communicate()
+            raise
+        if process.returncode:
+            reason = error.strip().removeprefix("kbwatch: ")
+            raise KbwatchError(reason or f"local Kafka did not {action}")
+        found: dict[str, object] = json.loads(answer)
+        return found

@@ -40,7 +40,7 @@ async def send_real_log(settings: Settings, watch: Watch, story: Story) -> Real:
     if collector.returncode:
         raise KbwatchError(f"the collector failed on {FILE}: {errors.decode().strip()}")
     rows = await _settled(settings, watch, records)
-    verdict = watch.verdicts[_CASE]
+    verdict = watch.verdicts[FLEET, _CASE]
     for t_ms, build in await _boots(settings):
         story.say("real", f"boot {stamp(t_ms)} on build {build}")
     story.say("real", f"{_CASE} effective {stamp(verdict.started_ms)}")
@@ -59,10 +59,10 @@ async def _settled(settings: Settings, watch: Watch, records: int) -> int:
         )
         stored = int(answer.rows[0][0])
         quiet = loop.time() - watch.changed_s > 1.0
-        if stored >= records and _CASE in watch.verdicts and quiet:
+        if stored >= records and (FLEET, _CASE) in watch.verdicts and quiet:
             return stored
         await asyncio.sleep(0.2)
-    if _CASE not in watch.verdicts:
+    if (FLEET, _CASE) not in watch.verdicts:
         raise KbwatchError(f"no verdict on {_CASE} within {_WAIT_S:.0f} s")
     return stored
 

@@ -22,7 +22,7 @@ from streams.demo.real_log import send_real_log
 from streams.demo.story import Story
 from streams.demo.summary import Records, Summary, victims_at, webhook
 from streams.demo.target import Target
-from streams.demo.watch import Watch
+from streams.demo.watch import Key, Watch
 from streams.kafka_io import read_whole
 from streams.recording import line, opened
 from streams.regbench.scenarios.kb5062557 import Scenario
@@ -30,6 +30,8 @@ from streams.topics_admin import apply_topics
 
 _SETTLE_S = 90.0
 _QUIET_S = 1.5
+_FLEET = "default"
+_MARK = ".kbwatch-demo"
 _OURS = (
     "kafka",
     "logs",
@@ -52,8 +54,13 @@ async def run_demo(
     # SIGTERM stops the demo as Ctrl-C does: through the contexts below.
     loop.add_signal_handler(signal.SIGTERM, os.kill, os.getpid(), signal.SIGINT)
     console = Console()
+    kafka_folder = out / "kafka"
+    if kafka_folder.exists():
+        LocalKafka(kafka_folder).stop()  # of a demo that was killed
     _clear(out)
-    with LocalKafka(out / "kafka") as kafka, Processes(out / "logs") as processes:
+    recording = record or out / "reports.jsonl.zst"
+    _check_recording(recording)
+    with LocalKafka(kafka_folder) as kafka, Processes(out / "logs") as processes:
         settings = _settings(settings, kafka.bootstrap, out)
         await asyncio.to_thread(apply_topics, settings)
         target = Target.start(processes, out)
@@ -70,19 +77,18 @@ async def run_demo(
                 story.stage("waiting until everything is judged and stored")
                 await _settle(settings, played, watch, processes)
                 records = await _records(settings, played)
-                false_halts = _false_halts(watch, scenario, harmful)
-                recording = record or out / "reports.jsonl.zst"
                 await _write_recording(settings, recording)
                 story.stage("the log of a real machine")
                 real = await send_real_log(settings, watch, story)
-            verdict = watch.verdicts.get(scenario.truth.case)
+            guilty = (_FLEET, scenario.truth.case)
+            verdict = watch.verdicts.get(guilty)
             crossing = verdict.halt if verdict else None
             summary = Summary(
                 broker=kafka.bootstrap,
                 store=settings.store.path,
                 wall_s=round(time.monotonic() - begin_s, 1),
                 case=scenario.truth.case,
-                halted=scenario.truth.case in watch.halts,
+                halted=guilty in watch.halts,
                 crossed_ms=crossing.t_ms if crossing else None,
                 first_victim_ms=verdict.first_victim_ms if verdict else None,
                 victims_at_halt=victims_at(scenario.truth, verdict),
@@ -90,18 +96,20 @@ async def run_demo(
                 nodes_total=scenario.truth.nodes_total,
                 applicable_unpatched_at_halt=crossing.controls if crossing else None,
                 signature=verdict.signature if verdict else "",
-                false_halts=false_halts,
-                notices=tuple(sorted(c for c, v in watch.verdicts.items() if v.state == "notice")),
+                false_halts=_false_halts(watch, guilty if harmful else None),
+                notices=tuple(
+                    sorted(v.case for v in watch.verdicts.values() if v.state == "notice")
+                ),
                 records=records,
                 webhook=webhook(
                     list(watch.deliveries.values()),
                     target.receipts,
                     scenario.truth.case,
-                    watch.halt_verdict_ms.get(scenario.truth.case),
+                    watch.halt_verdict_ms.get(guilty),
                 ),
                 real=real,
             )
-            staged = watch.staged_at_halt.get(scenario.truth.case, ())
+            staged = watch.staged_at_halt.get(guilty, ())
             _write(out, summary, staged)
             story.end(summary, len(staged), out, recording)
             (out / "story.svg").write_text(story.picture("make demo"))
@@ -112,9 +120,17 @@ async def run_demo(
 
 
 def _clear(out: Path) -> None:
-    """Remove what an earlier demo left, and nothing else."""
+    """Remove what an earlier demo left, and nothing else: a folder that is not empty and has no
+    mark of a demo is somebody's own.
+    """
+    mark = out / _MARK
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not mark.exists() and any(out.iterdir()):
+            raise KbwatchError(
+                f"--out {out}: not empty, and not from a demo; choose another folder"
+            )
+        mark.touch()
         for name in _OURS:
             path = out / name
             if path.is_dir():
@@ -126,6 +142,13 @@ def _clear(out: Path) -> None:
         raise KbwatchError(
             f"--out {out}: {error.strerror} ({error.filename}); choose a folder that can be written"
         ) from None
+
+
+def _check_recording(path: Path) -> None:
+    try:
+        path.touch()
+    except OSError as error:
+        raise KbwatchError(f"--record {path}: {error.strerror}") from None
 
 
 def _settings(settings: Settings, bootstrap: str, out: Path) -> Settings:
@@ -188,10 +211,13 @@ async def _records(settings: Settings, played: Played) -> Records:
         await asyncio.sleep(0.5)
 
 
-def _false_halts(watch: Watch, scenario: Scenario, harmful: bool) -> tuple[str, ...]:
-    guilty = {scenario.truth.case} if harmful else set()
-    judged = {case for case, verdict in watch.verdicts.items() if verdict.state == "halt"}
-    return tuple(sorted((judged | set(watch.halts)) - guilty))
+def _false_halts(watch: Watch, guilty: Key | None) -> tuple[str, ...]:
+    judged = {name for name, verdict in watch.verdicts.items() if verdict.state == "halt"}
+    return tuple(sorted(case for _, case in (judged | set(watch.halts)) - {guilty}))
+
+
+def _notices(watch: Watch) -> tuple[str, ...]:
+    return tuple(sorted(v.case for v in watch.verdicts.values() if v.state == "notice"))
 
 
 async def _write_recording(settings: Settings, path: Path) -> None:

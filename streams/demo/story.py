@@ -158,7 +158,7 @@ class Story:
                 f"{math.exp(v.log_threshold):,.0f}",
             )
         if v.notice and v.state == "notice":
-            self._once("notice", v.case, "NOTICE", f"{v.case}  {v.sentence}: not halted")
+            self._once("notice", v.case, "NOTICE", f"{v.case}  {v.sentence}")
 
     def _once(self, kind: str, name: str, label: str, text: str) -> None:
         if (kind, name) not in self._told:

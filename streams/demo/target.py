@@ -16,14 +16,13 @@ from streams.halts.policy import ACCEPT_DEFAULT_CALIBRATION, ACCEPT_UNSIGNED
 class Target(Struct, frozen=True):
     """The running receiver; ``receipts`` has a JSON line per request it got."""
 
-    port: int
     receipts: Path
 
     @classmethod
     def start(cls, processes: Processes, out: Path) -> "Target":
         """Start the receiver on a free loopback port, and write the policy that leads to it."""
         folder = out / "data"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         secret_file = folder / "demo.secret"
         descriptor = os.open(secret_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -49,4 +48,4 @@ class Target(Struct, frozen=True):
             f'url = "http://127.0.0.1:{port}/"\n'
             f'secret_file = "{secret_file.name}"\n'
         )
-        return cls(port, receipts)
+        return cls(receipts)

@@ -12,6 +12,8 @@ from schemas.settings import KafkaSettings
 from schemas.topics import HALT_DELIVERIES, HALTS, VERDICTS, all_topics
 from schemas.verdicts import Verdict
 
+Key = tuple[str, str]
+"""Fleet and case."""
 News = Callable[[Verdict | Halt | Delivery], None]
 
 
@@ -21,12 +23,12 @@ class Watch:
     def __init__(self, settings: KafkaSettings, on_news: News) -> None:
         self._settings = settings
         self._on_news = on_news
-        self.verdicts: dict[str, Verdict] = {}
-        self.halts: dict[str, Halt] = {}
+        self.verdicts: dict[Key, Verdict] = {}
+        self.halts: dict[Key, Halt] = {}
         self.deliveries: dict[str, Delivery] = {}
-        self.halt_verdict_ms: dict[str, int] = {}
-        """When the first verdict that said halt was published, by case."""
-        self.staged_at_halt: dict[str, tuple[str, ...]] = {}
+        self.halt_verdict_ms: dict[Key, int] = {}
+        """When the first verdict that said halt was published, by fleet and case."""
+        self.staged_at_halt: dict[Key, tuple[str, ...]] = {}
         """Nodes that were staged when a halt was first seen: the ones not to reboot."""
         self.changed_s = 0.0
 
@@ -61,20 +63,22 @@ class Watch:
         finally:
             await consumer.stop()
 
-    def _take(self, name: str, record: ConsumerRecord) -> None:
+    def _take(self, topic: str, record: ConsumerRecord) -> None:
         if record.value is None:
-            self.verdicts.pop(record.key.decode().partition("|")[2], None)
+            fleet, case = record.key.decode().split("|")
+            self.verdicts.pop((fleet, case), None)
             return
-        if name == VERDICTS:
+        if topic == VERDICTS:
             verdict = decode(record.value, Verdict)
-            self.verdicts[verdict.case] = verdict
+            name = (verdict.fleet, verdict.case)
+            self.verdicts[name] = verdict
             if verdict.state == "halt":
-                self.halt_verdict_ms.setdefault(verdict.case, record.timestamp)
-                self.staged_at_halt.setdefault(verdict.case, verdict.left.staged_nodes)
+                self.halt_verdict_ms.setdefault(name, record.timestamp)
+                self.staged_at_halt.setdefault(name, verdict.left.staged_nodes)
             self._on_news(verdict)
-        elif name == HALTS:
+        elif topic == HALTS:
             halt = decode(record.value, Halt)
-            self.halts[halt.case] = halt
+            self.halts[halt.fleet, halt.case] = halt
             self._on_news(halt)
         else:
             delivery = decode(record.value, Delivery)

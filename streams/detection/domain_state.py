@@ -8,10 +8,11 @@ from collections import Counter, defaultdict
 
 from msgspec import Struct, field
 
+from schemas.codec import DecodeError
 from schemas.evidence import DomainEvidence, Onset, OnsetSeen
 from schemas.reports import NodeReport
 from streams.detection.node_evidence import WEEK_MS, NodeView, view
-from streams.detection.node_state import KEEP_MS, SKEW_MS, NodeState, apply
+from streams.detection.node_state import KEEP_MS, MAX_NODES, SKEW_MS, NodeState, apply
 
 ONSET_BYTES = 256 * 1024
 """Newest onsets kept in one contribution: bounds what one hostile domain can publish."""
@@ -33,7 +34,12 @@ class DomainState(Struct):
     """Branches that evidence was published for: one that empties must be published empty."""
 
     def add(self, report: NodeReport, append_ms: int, offset: int) -> bool:
-        """Put a report in (``append_ms``: Kafka's append time); True when evidence may change."""
+        """Put a report in (``append_ms``: Kafka's append time); True when evidence may change.
+
+        Raises DecodeError ``domain_full`` when more nodes report than a domain can have.
+        """
+        if report.node not in self.nodes and len(self.nodes) >= MAX_NODES:
+            raise DecodeError("domain_full", f"{report.domain} has {MAX_NODES} nodes already")
         self.offset = max(self.offset, offset)
         node = self.nodes.setdefault(report.node, NodeState())
         changed = node.header(report, append_ms)

@@ -16,16 +16,15 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct
 
 from schemas.evidence import DomainEvidence, Onset
-from streams.detection.chains import DAY_MS, HOUR_MS, Chain
+from streams.detection.chains import HOUR_MS, Chain
 from streams.detection.margins import Table
 from streams.detection.members import Member, Place
 from streams.detection.population import Population
+from streams.detection.spans import CASE_MS
 from streams.detection.tilt import Tilt
 from streams.detection.tree import Baseline, NodeOnset, node_onsets
 from streams.detection.wealth import Wealth
 
-CASE_MS = 65 * DAY_MS
-"""Patched at the latest 30 days after the first node, then 35 days of exposure."""
 _SHOCK_MS = 30 * 60_000
 _CAP_ONSETS = 3
 _CAP_MS = 6 * HOUR_MS
@@ -103,7 +102,9 @@ def fold(
     end_ms = started_ms + CASE_MS
     population = Population(members, started_ms - _CAP_MS, end_ms)
     tilt = Tilt(members, past, started_ms)
-    wealth = Wealth(margins, len({m.node.role for m in members}))
+    # Roles that come later must not change what earlier bets were worth.
+    roles = {m.node.role for m in members if m.node.since_ms <= started_ms}
+    wealth = Wealth(margins, len(roles))
     shocks = Shocks()
     steps: list[Step] = []
     hits: list[Hit] = []

@@ -6,14 +6,15 @@ topic again. Law: verdicts are a function of the newest evidence of each domain,
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator
 from statistics import median_low
 
 from schemas.evidence import DomainEvidence
 from schemas.verdicts import Verdict
 from streams.detection.decide import decide
 from streams.detection.margins import Margins, default_margins
-from streams.detection.members import EXPOSED_MS, Case, members
+from streams.detection.members import Case, members
+from streams.detection.spans import case_spans, heard_ms
 from streams.detection.tree import baseline
 from streams.detection.verdict import verdict
 
@@ -52,33 +53,19 @@ class Judge:
         domains[evidence.domain] = evidence
         return branch
 
-    def drop(self, keep: Iterable[Branch]) -> None:
-        """Forget all branches but ``keep``: another worker judges them now."""
-        kept = set(keep)
-        for branch in list(self._evidence):
-            if branch not in kept:
-                del self._evidence[branch]
-
     def branches(self) -> list[Branch]:
         """The branches with evidence."""
         return sorted(branch for branch, domains in self._evidence.items() if domains)
 
-    def verdicts(self, branch: Branch) -> list[Verdict]:
-        """The verdicts of a branch's open cases, by case. A case is open for 35 days after the
-        KB's first effective time; time is the median of when the branch's nodes were last seen,
-        so that no single clock can close a case.
-        """
+    def verdicts(self, branch: Branch) -> Iterator[Verdict]:
+        """The verdicts of a branch's open cases, by case, made one after the other."""
         evidence = [e for _, e in sorted(self._evidence[branch].items())]
-        seen = [node.service[-1][1] for part in evidence for node in part.nodes]
-        if not seen:
-            return []
-        asof_ms = median_low(seen)
+        asof_ms = heard_ms(evidence)
         fleet, name = branch
-        return [
-            self._verdict(Case(fleet, name, kb, build), evidence, started_ms, asof_ms)
-            for (kb, build), started_ms in case_starts(evidence)
-            if asof_ms < started_ms + EXPOSED_MS
-        ]
+        for span in case_spans(evidence):
+            if asof_ms < span.end_ms:
+                case = Case(fleet, name, span.kb, span.build)
+                yield self._verdict(case, evidence, span.start_ms, asof_ms)
 
     def _verdict(
         self, case: Case, evidence: list[DomainEvidence], started_ms: int, asof_ms: int
@@ -108,18 +95,6 @@ class Judge:
             log_threshold=self._log_threshold,
             trust=self._trust,
         )
-
-
-def case_starts(evidence: Iterable[DomainEvidence]) -> list[tuple[tuple[str, str], int]]:
-    """The first effective time of every (KB, build) of a branch, in order of their names."""
-    started: dict[tuple[str, str], int] = {}
-    for part in evidence:
-        for node in part.nodes:
-            for patch in node.patches:
-                if patch.state in ("effective", "rolled_back"):
-                    kb = (patch.kb, patch.build)
-                    started[kb] = min(started.get(kb, patch.t_ms), patch.t_ms)
-    return sorted(started.items())
 
 
 def _content(evidence: DomainEvidence) -> tuple[object, ...]:

@@ -104,7 +104,7 @@ class NodeState(Struct):
         floored = t_ms // SEEN_FLOOR_MS * SEEN_FLOOR_MS
         if floored > self.newest_ms:
             self.newest_ms = floored
-            changed = changed or not self.heartbeat_s
+            changed = changed or not self.alive
         return changed
 
     def boot(self, record: Boot) -> bool:

@@ -67,14 +67,6 @@ class Population:
         """Nodes by age of the same failure domain."""
         return self._domain[place.domain]
 
-    def by_age(self) -> list[int]:
-        """All nodes in the risk set by age."""
-        counts = _zeros()
-        for place in self._places:
-            if place is not None:
-                counts[place.age] += 1
-        return counts
-
     def _count(self, place: Place, step: int) -> None:
         self._stratum[place.role, place.noise][place.age] += step
         self._stratum_site[place.role, place.noise, place.site][place.age] += step

@@ -2,7 +2,8 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -18,7 +19,6 @@ from streams.detection.tree import CLASSES
 ENOUGH = 59
 """Nodes without a failure that rule out a failure of 5 % with probability .95."""
 _TYPICAL = 5
-_VICTIMS_LISTED = 500
 _LIST_BYTES = 100 * 1024
 
 
@@ -84,7 +84,7 @@ def verdict(
         last_victim_ms=hits[-1].t_ms if hits else None,
         log_e_without_site=decision.without_site,
         log_e_within=decision.within,
-        victim_nodes=tuple(h.node for h in hits[:_VICTIMS_LISTED]),
+        victim_nodes=_listed(h.node for h in hits),
         incidents=_incidents(members, evidence, hits),
     )
     return replace(out, sentence=_sentence(out))
@@ -184,16 +184,16 @@ def _left(case: Case, evidence: Sequence[DomainEvidence]) -> Left:
         offered=len(groups["offered"]),
         staged=len(groups["staged"]),
         effective=len(effective),
-        untouched_nodes=_listed(groups["untouched"]),
-        staged_nodes=_listed(groups["staged"]),
+        untouched_nodes=_listed(sorted(groups["untouched"])),
+        staged_nodes=_listed(sorted(groups["staged"])),
     )
 
 
-def _listed(nodes: set[str]) -> tuple[str, ...]:
+def _listed(nodes: Iterable[str]) -> tuple[str, ...]:
     """Names up to a limit in number and in bytes: a verdict must stay below the message cap."""
     room = _LIST_BYTES
     kept = []
-    for name in sorted(nodes)[:LEFT_LIMIT]:
+    for name in islice(nodes, LEFT_LIMIT):
         room -= len(name.encode()) + 3
         if room < 0:
             break

@@ -67,7 +67,11 @@ def build(settings: Settings) -> faust.App:
         # The flow of records resumes only after this returns.
         observer.forget()
         name = kafka.topic(EVIDENCE)
-        await judging.rebuild(tp.partition for tp in app.consumer.assignment() if tp.topic == name)
+        await judging.open(tp.partition for tp in app.consumer.assignment() if tp.topic == name)
+
+    @app.on_partitions_revoked.connect
+    async def close(*_: object, **__: object) -> None:
+        judging.close()
 
     async def publish() -> None:
         await judging.publish_forever()

@@ -24,34 +24,82 @@ _SHARE = 4.0
 """Rest four times as long as the last round folded: judging must not slow catching up."""
 
 
+class _Held:
+    """What belongs to one assignment of partitions: the judge, and what was published."""
+
+    def __init__(self, alpha: float) -> None:
+        self.judge = Judge(alpha=alpha)
+        self.published: dict[bytes, bytes] = {}
+        self.dirty: set[Branch] = set()
+
+
 class Judging:
     """The judge of the assigned evidence partitions, and what it has published.
 
-    Laws: ready only after all evidence of its partitions was read; a verdict is published when,
-    and only when, it differs from the one published before.
+    Laws: nothing is judged before all evidence of its partitions was read, or after they were
+    taken away; a verdict is published when, and only when, it differs from the one before.
     """
 
     def __init__(self, app: faust.App, settings: Settings) -> None:
         self._app = app
         self._settings = settings
         self._partitions = all_topics()[EVIDENCE].partitions
-        detector = settings.detector
-        self._judge = Judge(alpha=detector.false_halts_per_year / detector.cases_per_year)
         self._dlq = DeadLetters(app, settings.kafka, "detector", EVIDENCE)
-        self._published: dict[bytes, bytes] = {}
-        self._dirty: set[Branch] = set()
+        self._held: _Held | None = None
         self._ready = asyncio.Event()
 
-    async def rebuild(self, partitions: Iterable[int]) -> None:
-        """Start anew from the whole of the assigned partitions of kbw-evidence."""
+    def close(self) -> None:
+        """Let go of everything: the partitions are being taken away."""
+        self._held = None
         self._ready.clear()
+
+    async def open(self, partitions: Iterable[int]) -> None:
+        """Start anew from the whole of the assigned partitions of kbw-evidence."""
+        self.close()
         assigned = set(partitions)
-        self._judge.drop(())
-        self._published.clear()
+        held = await until_sent("reading evidence back", lambda: self._read(assigned))
+        self._held = held
+        self._ready.set()
+        _log.info("judge ready", partitions=sorted(assigned), branches=len(held.dirty))
+
+    async def take(self, events: Sequence[Taken]) -> int:
+        """Work through a batch of kbw-evidence; how many events from the front are finished."""
+        held = self._held
+        if held is None:
+            return 0
+        bad = 0
+        for event in events:
+            if event.message.value is None:
+                continue
+            try:
+                branch = held.judge.replace(decode(event.message.value, DomainEvidence))
+            except DecodeError as error:
+                bad += 1
+                await self._dlq.bad(event.message, error.reason, error.detail)
+                continue
+            if branch is not None:
+                held.dirty.add(branch)
+        await self._dlq.count(len(events) - bad, bad)
+        return len(events)
+
+    async def publish_forever(self) -> None:
+        """Judge the branches that have news, again and again."""
+        while True:
+            await self._ready.wait()
+            folded_s = 0.0
+            held = self._held
+            if held is not None:
+                for branch in sorted(held.dirty):
+                    folded_s += await self._judge_branch(held, branch)
+            await asyncio.sleep(max(_PAUSE_S, _SHARE * folded_s))
+
+    async def _read(self, assigned: set[int]) -> _Held:
+        detector = self._settings.detector
+        held = _Held(detector.false_halts_per_year / detector.cases_per_year)
         async for record in read_whole(self._settings.kafka, EVIDENCE, assigned):
             if record.value is not None:
                 try:
-                    self._judge.replace(decode(record.value, DomainEvidence))
+                    held.judge.replace(decode(record.value, DomainEvidence))
                 except DecodeError as error:
                     _log.warning("evidence skipped", offset=record.offset, error=str(error))
         verdicts = all_topics()[VERDICTS].partitions
@@ -59,70 +107,50 @@ class Judging:
             if partition_of(key(*_branch_of(record.key)), self._partitions) not in assigned:
                 continue
             if record.value is None:
-                self._published.pop(record.key, None)
+                held.published.pop(record.key, None)
             else:
-                self._published[record.key] = record.value
-        self._dirty = set(self._judge.branches())
-        self._ready.set()
-        _log.info("judge ready", partitions=sorted(assigned), branches=len(self._dirty))
+                held.published[record.key] = record.value
+        held.dirty = set(held.judge.branches())
+        return held
 
-    async def take(self, events: Sequence[Taken]) -> None:
-        """Work through a batch of kbw-evidence."""
-        await self._ready.wait()
-        bad = 0
-        for event in events:
-            if event.message.value is None:
-                continue
-            try:
-                branch = self._judge.replace(decode(event.message.value, DomainEvidence))
-            except DecodeError as error:
-                bad += 1
-                await self._dlq.bad(event.message, error.reason, error.detail)
-                continue
-            if branch is not None:
-                self._dirty.add(branch)
-        await self._dlq.count(len(events) - bad, bad)
-
-    async def publish_forever(self) -> None:
-        """Judge the branches that have news, again and again."""
-        while True:
-            await self._ready.wait()
-            folded_s = 0.0
-            for branch in sorted(self._dirty):
-                self._dirty.discard(branch)
-                folded_s += await self._judge_branch(branch)
-            await asyncio.sleep(max(_PAUSE_S, _SHARE * folded_s))
-
-    async def _judge_branch(self, branch: Branch) -> float:
+    async def _judge_branch(self, held: _Held, branch: Branch) -> float:
         """Publish what has changed; returns the seconds of folding, without those of waiting for
         the broker: a broker that was away for an hour must not silence the judge for two.
         """
-        begin = time.perf_counter()
-        verdicts = self._judge.verdicts(branch)
-        folded_s = time.perf_counter() - begin
+        held.dirty.discard(branch)
+        fresh: dict[bytes, bytes] = {}
+        folded_s = 0.0
+        verdicts = held.judge.verdicts(branch)
+        begin_s = time.perf_counter()
+        for verdict in verdicts:
+            fresh[key(verdict.fleet, verdict.case)] = encode(verdict)
+            folded_s += time.perf_counter() - begin_s
+            # Reports must not wait until all cases are folded.
+            await asyncio.sleep(0)
+            begin_s = time.perf_counter()
         FOLD_SECONDS.observe(folded_s)
-        fresh = {key(v.fleet, v.case): encode(v) for v in verdicts}
-        of_branch = {k for k in self._published if _branch_of(k) == branch}
         for record_key, value in fresh.items():
-            if self._published.get(record_key) != value:
-                await self._send(record_key, value)
-        for record_key in of_branch - set(fresh):
-            # A closed case leaves the compacted topic; the store keeps its history.
-            await self._send(record_key, None)
-        CASES.set(len(self._published))
+            if held.published.get(record_key) != value:
+                await self._send(held, record_key, value)
+        for record_key in [k for k in held.published if _branch_of(k) == branch]:
+            if record_key not in fresh:
+                # A closed case leaves the compacted topic; the store keeps its history.
+                await self._send(held, record_key, None)
+        CASES.set(len(held.published))
         return folded_s
 
-    async def _send(self, record_key: bytes, value: bytes | None) -> None:
+    async def _send(self, held: _Held, record_key: bytes, value: bytes | None) -> None:
         topic = self._settings.kafka.topic(VERDICTS)
 
         async def attempt() -> None:
-            await (await send(self._app, topic, record_key, value))
+            if held is self._held:  # else somebody else judges this branch now
+                await (await send(self._app, topic, record_key, value))
 
         await until_sent("verdict", attempt)
         if value is None:
-            self._published.pop(record_key, None)
+            held.published.pop(record_key, None)
         else:
-            self._published[record_key] = value
+            held.published[record_key] = value
 
 
 def _branch_of(record_key: bytes) -> Branch:

@@ -6,17 +6,26 @@ from collections.abc import Sequence
 import faust
 import msgspec
 import structlog
+from faust.types import Message
 from faust.types.tables import TableT
 
 from schemas.codec import DecodeError, encode
-from schemas.evidence import DomainEvidence, OnsetSeen
+from schemas.evidence import DomainEvidence
 from schemas.reports import NodeReport
 from schemas.settings import Settings
-from schemas.topics import BROKER_MAX_BYTES, EVIDENCE, NODE_REPORTS, ONSETS, all_topics, key
+from schemas.topics import (
+    BROKER_MAX_BYTES,
+    DOMAINS_CHANGELOG,
+    EVIDENCE,
+    NODE_REPORTS,
+    ONSETS,
+    all_topics,
+    key,
+)
 from streams.admission import admit
 from streams.detection.domain_state import DomainState, onsets_seen
 from streams.dlq import DeadLetters
-from streams.faust_app import Taken, owner, send
+from streams.faust_app import Taken, send
 from streams.kafka_io import partition_of
 from streams.metrics import EVIDENCE as EVIDENCE_PUBLISHED
 from streams.metrics import REPORTS
@@ -24,6 +33,8 @@ from streams.retry import until_sent
 
 _log = structlog.get_logger(__name__)
 _STATE_BYTES = BROKER_MAX_BYTES - 64 * 1024
+_Identity = tuple[str, str, int]
+"""Of an onset: node, signature, first time."""
 _STATE = msgspec.msgpack.Decoder(DomainState)
 
 
@@ -43,17 +54,17 @@ class Observer:
         self._evidence_partitions = all_topics()[EVIDENCE].partitions
         self._dlq = DeadLetters(app, settings.kafka, "detector", NODE_REPORTS)
         self._states: dict[bytes, DomainState] = {}
-        self._seen: dict[bytes, set[tuple[str, str, int]]] = {}
+        self._seen: dict[bytes, set[_Identity]] = {}
 
     def forget(self) -> None:
         """Drop cached states: after a rebalance the Table is the truth."""
         self._states.clear()
         self._seen.clear()
 
-    async def take(self, events: Sequence[Taken]) -> None:
-        """Work through a batch of kbw-node-reports."""
+    async def take(self, events: Sequence[Taken]) -> int:
+        """Work through a batch of kbw-node-reports; all of it is finished."""
         touched: dict[bytes, Taken] = {}
-        bad = 0
+        bad: list[tuple[Message, str, str]] = []
         for event in events:
             message = event.message
             try:
@@ -61,19 +72,19 @@ class Observer:
                 domain_key = key(report.fleet, report.domain)
                 changed = self._add(domain_key, report, event)
             except DecodeError as error:
-                bad += 1
-                await self._dlq.bad(message, error.reason, error.detail)
+                bad.append((message, error.reason, error.detail))
                 continue
             except Exception as error:  # a report that breaks us must not stop the others
-                bad += 1
                 _log.exception("report failed", offset=message.offset)
-                await self._dlq.bad(message, "error", repr(error))
+                bad.append((message, "error", repr(error)))
                 continue
             if changed:
                 touched[domain_key] = event
+        await asyncio.gather(*(self._dlq.bad(*letter) for letter in bad))
         await until_sent("evidence", lambda: self._publish(touched))
-        await self._dlq.count(len(events) - bad, bad)
+        await self._dlq.count(len(events) - len(bad), len(bad))
         REPORTS.inc(len(events))
+        return len(events)
 
     def _add(self, domain_key: bytes, report: NodeReport, event: Taken) -> bool:
         state = self._states.get(domain_key)
@@ -87,56 +98,56 @@ class Observer:
         return state.add(report, append_ms, message.offset) or first_touch
 
     async def _publish(self, touched: dict[bytes, Taken]) -> None:
+        # After a rebalance a state is gone: whoever has the partition reads these reports again.
+        held = {k: (self._states[k], touched[k]) for k in touched if k in self._states}
+        await self._publish_evidence({k: state for k, (state, _) in held.items()})
+        await self._keep(held)
+
+    async def _publish_evidence(self, states: dict[bytes, DomainState]) -> None:
         kafka = self._settings.kafka
         sent = []
-        for domain_key in touched:
+        fresh: list[tuple[bytes, _Identity]] = []
+        for domain_key, state in states.items():
             fleet, domain = domain_key.decode().split("|")
-            state = self._states.get(domain_key)
-            if state is None:
-                continue  # a rebalance came between: whoever has the partition reads these again
             for evidence in state.evidence(fleet, domain, self._settings.detector.topic_epoch):
                 value = _encoded(evidence)
                 if value is None:
                     continue
-                branch_key = key(fleet, evidence.branch)
-                sent.append(
-                    await send(
-                        self._app,
-                        kafka.topic(EVIDENCE),
-                        key(fleet, evidence.branch, domain),
-                        value,
-                        partition_of(branch_key, self._evidence_partitions),
-                    )
-                )
-                for onset in self._new_onsets(domain_key, evidence):
-                    sent.append(
-                        await send(self._app, kafka.topic(ONSETS), domain_key, encode(onset))
-                    )
+                name = key(fleet, evidence.branch, domain)
+                partition = partition_of(key(fleet, evidence.branch), self._evidence_partitions)
+                sent.append(await send(self._app, kafka.topic(EVIDENCE), name, value, partition))
+                for row in onsets_seen(evidence):
+                    identity = (row.onset.node, row.onset.signature, row.onset.first_ms)
+                    if identity not in self._seen.get(domain_key, ()):
+                        fresh.append((domain_key, identity))
+                        sent.append(
+                            await send(self._app, kafka.topic(ONSETS), domain_key, encode(row))
+                        )
         await asyncio.gather(*sent)
-        EVIDENCE_PUBLISHED.inc(len(sent))
-        for domain_key, event in touched.items():
-            if domain_key in self._states:
-                self._keep(domain_key, event)
-        await self._app.producer.flush()
+        for domain_key, identity in fresh:
+            self._seen.setdefault(domain_key, set()).add(identity)
+        EVIDENCE_PUBLISHED.inc(len(sent) - len(fresh))
 
-    def _keep(self, domain_key: bytes, event: Taken) -> None:
-        value = msgspec.msgpack.encode(self._states[domain_key])
-        if len(value) > _STATE_BYTES:
-            # Only a domain that floods us gets here; the broker would refuse it for ever.
-            _log.error("state not kept", domain=domain_key.decode(), size_bytes=len(value))
-            return
-        with owner(event):
-            self._table[domain_key] = value
+    async def _keep(self, held: dict[bytes, tuple[DomainState, Taken]]) -> None:
+        """Write states into the Table's changelog and wait for the broker.
 
-    def _new_onsets(self, domain_key: bytes, evidence: DomainEvidence) -> list[OnsetSeen]:
-        seen = self._seen.setdefault(domain_key, set())
-        new = []
-        for row in onsets_seen(evidence):
-            identity = (row.onset.node, row.onset.signature, row.onset.first_ms)
-            if identity not in seen:
-                seen.add(identity)
-                new.append(row)
-        return new
+        By our own send: Faust buffers a Table's writes, its flush gives up after 100 ms without
+        progress, and nobody would learn that one failed.
+        """
+        topic = self._settings.kafka.topic(DOMAINS_CHANGELOG)
+        sent = []
+        values: dict[bytes, bytes] = {}
+        for domain_key, (state, event) in held.items():
+            value = msgspec.msgpack.encode(state)
+            if len(value) > _STATE_BYTES:
+                # Only a domain that floods us gets here; the broker would refuse it for ever.
+                _log.error("state not kept", domain=domain_key.decode(), size_bytes=len(value))
+                continue
+            values[domain_key] = value
+            partition = event.message.partition
+            sent.append(await send(self._app, topic, domain_key, value, partition))
+        await asyncio.gather(*sent)
+        self._table.data.update(values)
 
 
 def _encoded(evidence: DomainEvidence) -> bytes | None:

@@ -55,10 +55,16 @@ class Decider:
         self._dispatcher = dispatcher
         self._letters = letters
 
-    async def take(self, events: Sequence[Taken]) -> None:
-        """Work through a batch of kbw-verdicts."""
-        taken = [await self._take(event) for event in events]
+    async def take(self, events: Sequence[Taken]) -> int:
+        """Work through a batch of kbw-verdicts; how many events from the front are finished."""
+        taken: list[bool] = []
+        for event in events:
+            done = await self._take(event)
+            if done is None:
+                break
+            taken.append(done)
         await self._letters.count(taken.count(True), taken.count(False))
+        return len(taken)
 
     async def open(self, partitions: set[int]) -> None:
         """Take partitions over: read their history, and make up for what a crash left out."""

@@ -19,9 +19,9 @@ from schemas.evidence import DomainEvidence
 from schemas.settings import DetectorSettings
 from schemas.verdicts import Verdict
 from streams.detection.calibrate import Controls, controls, table
-from streams.detection.judge import case_starts
 from streams.detection.margins import Margins
-from streams.detection.members import EXPOSED_MS, Case, members
+from streams.detection.members import Case, members
+from streams.detection.spans import case_spans, heard_ms
 from streams.recording import Recorded
 from streams.regbench.scenarios.kb5062557 import Scenario
 from streams.replay import collect, replay
@@ -119,13 +119,12 @@ def _harmless_cases(seed: int) -> list[tuple[Controls, Controls]]:
         branches[part.branch].append(part)
     out = []
     for branch, evidence in sorted(branches.items()):
-        newest_ms = max(n.service[-1][1] for e in evidence for n in e.nodes)
         # KBs that came with the same boots are one roll-out.
-        rollouts = {started_ms: kb for kb, started_ms in case_starts(evidence)}
-        for started_ms, (kb, build) in rollouts.items():
-            case = Case("default", branch, kb, build)
+        rollouts = {span.start_ms: span for span in case_spans(evidence)}
+        for started_ms, span in rollouts.items():
+            case = Case("default", branch, span.kb, span.build)
             # The KB with the harmless symptom caused it: it is no negative control.
-            if case.name != scenario.truth.benign_case and newest_ms < started_ms + EXPOSED_MS:
+            if case.name != scenario.truth.benign_case and heard_ms(evidence) < span.end_ms:
                 out.append(controls(members(case, evidence), evidence, started_ms))
     return out
 

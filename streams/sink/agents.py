@@ -90,8 +90,9 @@ def add_agents(app: faust.App, settings: Settings, store: Store) -> tuple[list[s
 def _add_agent(app: faust.App, settings: Settings, store: Store, feed: _Feed) -> None:
     dead = DeadLetters(app, settings.kafka, "sink", feed.topics[0])
 
-    async def take(events: Sequence[EventT[Any]]) -> None:
+    async def take(events: Sequence[EventT[Any]]) -> int:
         await _keep(store, feed, dead, [event.message for event in events])
+        return len(events)
 
     async def agent(stream: StreamT[bytes]) -> None:
         await work_through(stream, settings.sink.batch, settings.sink.within_s, take)

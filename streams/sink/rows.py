@@ -265,4 +265,4 @@ def _header(headers: Mapping[str, bytes], name: str) -> str:
 
 def _number(headers: Mapping[str, bytes], name: str) -> int:
     text = _header(headers, name)
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0

@@ -1,6 +1,9 @@
 """`kbwatch run`: what a person can mend is one line on standard error and exit 2."""
 
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +26,10 @@ def test_a_broker_that_does_not_answer(app: str, tmp_path: Path) -> None:
     assert "kafka.bootstrap" in said
 
 
-@pytest.mark.parametrize("bootstrap", ["broker", "broker:", "broker:many", "", ","])
+@pytest.mark.parametrize(
+    "bootstrap",
+    ["broker", "broker:", "broker:many", "broker:0", "broker:99999", "broker:²", "", ","],
+)
 def test_a_bootstrap_that_is_no_address(bootstrap: str, tmp_path: Path) -> None:
     said = complaint("detector", KBW_KAFKA_BOOTSTRAP=bootstrap, KBW_DATA_DIR=str(tmp_path))
     assert "kafka.bootstrap" in said
@@ -74,3 +80,18 @@ def test_a_settings_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_an_unknown_setting_in_the_environment_names_the_variable() -> None:
     assert "KBW_DETECTOR_BACH" in complaint("detector", KBW_DETECTOR_BACH="5")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_is_full_is_one_line(unbuffered: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "schemas", "--help"],
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 2
+    assert done.stderr == b"kbwatch: can't write: No space left on device\n"

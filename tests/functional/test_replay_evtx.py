@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from collectors.sources.evtx_file import read_log
 from schemas.codec import MAX_MESSAGE_BYTES, decode, encode
@@ -115,11 +116,27 @@ class TestDamage:
         assert run.returncode == 0
         assert b"1 unreadable" in run.stderr
 
-    @pytest.mark.parametrize("content", [b"", b"not a log", WIN10.read_bytes()[:4096]])
-    def test_what_is_no_log_is_refused(self, tmp_path: Path, content: bytes) -> None:
+    def test_a_log_that_ends_inside_a_chunk_is_read_and_said_to_be_truncated(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "cut.evtx"
+        path.write_bytes(WIN10.read_bytes()[:100_000])
+        log = read_log(path, "default", "unknown")
+        assert log.records > 100
+        assert log.unreadable == ("ends inside a chunk: truncated?",)
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (b"", "is empty"),
+            (b"not a log", "is no .evtx file"),
+            (WIN10.read_bytes()[:4096], "no readable record"),
+        ],
+    )
+    def test_what_is_no_log_is_refused(self, tmp_path: Path, content: bytes, says: str) -> None:
         path = tmp_path / "x.evtx"
         path.write_bytes(content)
-        with pytest.raises(KbwatchError, match=r"x\.evtx"):
+        with pytest.raises(KbwatchError, match=rf"x\.evtx: {says}"):
             read_log(path, "default", "unknown")
 
 
@@ -140,11 +157,33 @@ class TestCommand:
         reports = [decode(line, NodeReport) for line in out.read_bytes().splitlines()]
         assert sum(len(report.records) for report in reports) == 1161
 
+    def test_a_name_that_ends_in_zst_is_written_as_zstd(self, tmp_path: Path) -> None:
+        out = tmp_path / "reports.jsonl.zst"
+        assert replay(str(WIN10), "--out", str(out)).returncode == 0
+        with zstandard.open(out, "rb") as file:
+            lines = file.read().splitlines()
+        assert sum(len(decode(line, NodeReport).records) for line in lines) == 1161
+
+    def test_a_log_that_is_none_leaves_what_was_there(self, tmp_path: Path) -> None:
+        out = tmp_path / "reports.jsonl"
+        out.write_text("kept")
+        assert replay(str(WIN10), __file__, "--out", str(out)).returncode == 2
+        assert out.read_text() == "kept"
+        assert list(tmp_path.iterdir()) == [out]
+
+    def test_version(self) -> None:
+        command = [sys.executable, "-m", "collectors.cli", "--version"]
+        said = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=60)
+        assert said.stdout.startswith(b"kbwatch-collector ")
+
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [
             (["/nowhere/System.evtx"], "/nowhere/System.evtx"),
-            ([__file__], "test_replay_evtx.py"),
+            ([__file__], "test_replay_evtx.py: is no .evtx file"),
+            ([str(ROOT)], "is a folder"),
+            ([str(WIN10), "--out", str(ROOT)], "is a folder"),
+            ([str(WIN10), "--out", "/dev/full"], "No space left on device"),
             ([str(WIN10), "--out", "/nowhere/x.jsonl"], "/nowhere/x.jsonl"),
             ([str(WIN10), "--fleet", "a|b"], "--fleet"),
             ([str(WIN10), "--out", "x", "--bootstrap", "127.0.0.1:1"], "not both"),

@@ -1,6 +1,7 @@
 """The `kbwatch` command: what it shows, and one clear line for what a person can mend."""
 
 import builtins
+import errno
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -42,7 +43,7 @@ def test_help_lists_commands_and_says_which_extra_is_absent(
     shown = capsys.readouterr().out
     assert "topics" in shown
     assert "needs pip install 'kbwatch[dashboards_not_here]'" in shown
-    assert "kbwatch explain KB5062557@17763    why it was halted\n" in shown
+    assert "kbwatch explain KB5062557@17763 build/demo/reports.jsonl.zst\n" in shown
     assert "KBW_CONFIG" in shown
 
 
@@ -104,6 +105,8 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     ("error", "part"),
     [
         (KbwatchError("no broker"), "no broker"),
+        (UnicodeEncodeError("latin-1", "E ≥ 200", 2, 3, "no"), r"latin-1, which has no '\u2265'"),
+        (OSError(errno.ENOSPC, "No space left on device"), "can't write: No space left on device"),
         (ModuleNotFoundError("No module", name="faust"), "faust is not installed"),
         (ModuleNotFoundError("No module", name="chdb.session"), "kbwatch[embedded]"),
     ],
@@ -123,6 +126,14 @@ def test_a_missing_module_of_ours_is_a_fault_and_shows_as_one(
 ) -> None:
     raising(monkeypatch, ModuleNotFoundError("No module", name="streams.gone"))
     with pytest.raises(ModuleNotFoundError):
+        cli.main(["topics"])
+
+
+def test_another_failed_call_of_the_system_is_a_fault_and_shows_as_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raising(monkeypatch, PermissionError(errno.EPERM, "not ours"))
+    with pytest.raises(PermissionError):
         cli.main(["topics"])
 
 

@@ -6,9 +6,10 @@ from random import Random
 
 import pytest
 
-from streams.detection.fold import CASE_MS, Path, Shocks, fold
+from streams.detection.fold import Path, Shocks, fold
 from streams.detection.margins import Table
 from streams.detection.members import Member, Place
+from streams.detection.spans import CASE_MS
 from streams.detection.tilt import Tilt
 from streams.detection.tree import NodeOnset
 from streams.detection.wealth import Wealth

@@ -45,7 +45,6 @@ def test_counts_are_those_of_the_members_places(people: list[Member], hours: lis
         places = {m.node.node: m.place(t_ms) for m in people}
         assert {name: population.place(name) for name in places} == places
         here = [p for p in places.values() if p is not None]
-        assert population.by_age() == _by_age(p.age for p in here)
         for p in here:
             stratum = [q for q in here if (q.role, q.noise) == (p.role, p.noise)]
             assert population.in_stratum(p, ()) == _by_age(q.age for q in stratum)

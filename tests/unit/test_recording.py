@@ -102,3 +102,12 @@ def test_a_recording_is_read_as_it_is_needed(path: Path) -> None:
 def test_reports_and_dead_letters_are_told_apart() -> None:
     assert isinstance(Recorded(1, REPORT).report, NodeReport)
     assert Recorded(1, None, b"x", "malformed: x").report is None
+
+
+def test_a_windows_log_is_not_a_recording_and_says_what_to_do(tmp_path: Path) -> None:
+    log = tmp_path / "System.evtx"
+    log.write_bytes(b"ElfFile\0" + bytes(100))
+    with pytest.raises(
+        KbwatchError, match=r"System\.evtx.*use kbwatch-collector replay-evtx first"
+    ):
+        list(read(log))

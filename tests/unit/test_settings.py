@@ -127,3 +127,12 @@ class TestErrors:
     @pytest.mark.parametrize("name", ["bad name", "x|y", "x-\n"])
     def test_a_namespace_is_part_of_topic_names(self, name: str) -> None:
         assert "$.kafka.namespace" in refused(KBW_KAFKA_NAMESPACE=name)
+
+    def test_an_unknown_name_tells_which_there_are(self) -> None:
+        assert refused(None, "sink.bach=1").endswith("sink has: batch, within_s")
+        assert "the top level has: data_dir, " in refused(None, "bach=1")
+
+    @pytest.mark.parametrize("name", ["", "a b", "a\n"])
+    def test_a_worker_has_a_name_and_it_is_said_in_words(self, name: str) -> None:
+        message = refused(KBW_WORKER_ID=name)
+        assert "one or more letters, digits, '_', '.' or '-' - at `$.worker_id`" in message
