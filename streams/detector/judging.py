@@ -57,7 +57,7 @@ class Judging:
         """Start anew from the whole of the assigned partitions of kbw-evidence."""
         self.close()
         assigned = set(partitions)
-        held = await until_sent("reading evidence back", lambda: self._read(assigned))
+        held = await until_sent("read back", lambda: self._read(assigned), confirm_s=None)
         self._held = held
         self._ready.set()
         _log.info("judge ready", partitions=sorted(assigned), branches=len(held.dirty))
