@@ -13,7 +13,7 @@ from schemas.health import Health
 from schemas.settings import KafkaSettings
 from schemas.topics import HEALTH, dlq_of
 from streams.metrics import DEAD_LETTERS
-from streams.retry import until_sent
+from streams.retry import confirmed, until_sent
 
 _log = structlog.get_logger(__name__)
 
@@ -99,6 +99,6 @@ class DeadLetters:
             sent: Awaitable[object] = await self._app.producer.send(
                 self._kafka.topic(topic), key, value, 0, None, headers
             )
-            await sent
+            await confirmed(sent)
 
         await until_sent(topic, attempt)

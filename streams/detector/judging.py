@@ -16,7 +16,7 @@ from streams.dlq import DeadLetters
 from streams.faust_app import Taken, send
 from streams.kafka_io import partition_of, read_whole
 from streams.metrics import CASES, FOLD_SECONDS
-from streams.retry import until_sent
+from streams.retry import confirmed, until_sent
 
 _log = structlog.get_logger(__name__)
 _PAUSE_S = 0.1
@@ -57,7 +57,7 @@ class Judging:
         """Start anew from the whole of the assigned partitions of kbw-evidence."""
         self.close()
         assigned = set(partitions)
-        held = await until_sent("read back", lambda: self._read(assigned), confirm_s=None)
+        held = await until_sent("read back", lambda: self._read(assigned))
         self._held = held
         self._ready.set()
         _log.info("judge ready", partitions=sorted(assigned), branches=len(held.dirty))
@@ -144,7 +144,7 @@ class Judging:
 
         async def attempt() -> None:
             if held is self._held:  # else somebody else judges this branch now
-                await (await send(self._app, topic, record_key, value))
+                await confirmed(await send(self._app, topic, record_key, value))
 
         await until_sent("verdict", attempt)
         if value is None:

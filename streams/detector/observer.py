@@ -29,7 +29,7 @@ from streams.faust_app import Taken, send
 from streams.kafka_io import partition_of
 from streams.metrics import EVIDENCE as EVIDENCE_PUBLISHED
 from streams.metrics import REPORTS
-from streams.retry import until_sent
+from streams.retry import confirmed, until_sent
 
 _log = structlog.get_logger(__name__)
 _STATE_BYTES = BROKER_MAX_BYTES - 64 * 1024
@@ -123,7 +123,7 @@ class Observer:
                         sent.append(
                             await send(self._app, kafka.topic(ONSETS), domain_key, encode(row))
                         )
-        await asyncio.gather(*sent)
+        await confirmed(*sent)
         for domain_key, identity in fresh:
             self._seen.setdefault(domain_key, set()).add(identity)
         EVIDENCE_PUBLISHED.inc(len(sent) - len(fresh))
@@ -146,7 +146,7 @@ class Observer:
             values[domain_key] = value
             partition = event.message.partition
             sent.append(await send(self._app, topic, domain_key, value, partition))
-        await asyncio.gather(*sent)
+        await confirmed(*sent)
         self._table.data.update(values)
 
 
