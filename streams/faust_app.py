@@ -50,7 +50,7 @@ def make_app(settings: Settings, name: str) -> faust.App:
         ) from None
     kafka = settings.kafka
     app_id = kafka.topic(f"kbw-{name}")
-    return faust.App(
+    app = faust.App(
         app_id,
         broker=f"kafka://{kafka.bootstrap.replace(',', ';')}",
         datadir=folder / f"faust-{name}-{settings.worker_id}",
@@ -76,6 +76,17 @@ def make_app(settings: Settings, name: str) -> faust.App:
         stream_wait_empty=False,
         worker_redirect_stdouts=False,
     )
+
+    @app.on_rebalance_complete.connect
+    async def stop_flow(*_: object, **__: object) -> None:
+        # After a Table's recovery Faust resumes the partitions, seeks the committed offsets, and
+        # empties the agents' queues. What the fetcher delivers in between is lost, and either
+        # blocks every later commit or is jumped over (upstream #596). It resumes the flow itself
+        # when it has sought.
+        app.consumer.stop_flow()
+        app.flow_control.suspend()
+
+    return app
 
 
 async def send(

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -62,13 +62,16 @@ def stream() -> tuple[Sent, ...]:
 class Detecting:
     """Detector workers in a namespace and a folder of their own."""
 
-    def __init__(self, kafka: KafkaSettings, folder: Path) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        folder: Path,
+        command: Sequence[str] = ("-m", "schemas", "run", "detector"),
+    ) -> None:
         self.kafka = kafka
         self.produced = 0
         # Small batches: a kill must find some that are done and some that are not.
-        self.workers = Workers(
-            kafka, folder, ("-m", "schemas", "run", "detector"), {"KBW_DETECTOR_BATCH": "300"}
-        )
+        self.workers = Workers(kafka, folder, command, {"KBW_DETECTOR_BATCH": "300"})
 
     async def produce(self, items: Iterable[Sent]) -> None:
         """Send reports as a collector does, stamped with now; returns when the broker has them."""

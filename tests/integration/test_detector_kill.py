@@ -157,6 +157,26 @@ async def test_while_the_broker_is_away_the_worker_waits_and_then_goes_on_by_its
         kafka.stop(directory)
 
 
+async def test_a_broker_slow_to_say_what_is_committed_changes_nothing(
+    kafka_settings: KafkaSettings, tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    detecting = Detecting(kafka_settings, tmp_path, ("-m", "tests.integration.slow_seek"))
+    items = stream()
+    half = len(items) // 2
+    try:
+        worker = detecting.workers.start()
+        await detecting.produce(items[:half])
+        await detecting.progress(beyond=0)
+        kill(worker)
+        detecting.workers.start()
+        await detecting.produce(items[half:])
+
+        finals = await detecting.finals(undisturbed.finals.verdicts)
+        assert finals.unlike(undisturbed.finals) == []
+    finally:
+        detecting.workers.kill_all()
+
+
 async def both_have_a_share(detecting: Detecting) -> None:
     async def shares() -> list[list[int]]:
         return detecting.shares()[-2:]
