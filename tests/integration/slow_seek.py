@@ -7,6 +7,7 @@ once were fetched and then lost (upstream #596).
 import asyncio
 import sys
 from collections.abc import Mapping
+from unittest.mock import patch
 
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
@@ -23,6 +24,6 @@ async def _slowly(consumer: Consumer) -> Mapping[TP, int]:
 
 
 if __name__ == "__main__":
-    Consumer.seek_to_committed = _slowly  # type: ignore[method-assign]
     sys.argv[1:] = ["run", "detector"]
-    main()
+    with patch.object(Consumer, "seek_to_committed", _slowly):
+        main()
