@@ -12,7 +12,7 @@ from unittest.mock import patch
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 
-from schemas.__main__ import main
+from schemas.cli import main
 
 _seek_to_committed = Consumer.seek_to_committed
 
