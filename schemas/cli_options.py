@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from schemas import settings as _settings
+from schemas.config import as_toml
 from schemas.settings import Settings
 
 _PANEL = "Settings"
@@ -54,6 +55,6 @@ def settings_from(
     """
     loaded = _settings.load(config, overrides or ())
     if print_config:
-        typer.echo(_settings.as_toml(loaded).rstrip())
+        typer.echo(as_toml(loaded).rstrip())
         raise typer.Exit
     return loaded

@@ -1,24 +1,13 @@
-"""One loader for every setting: TOML file < ``KBW_*`` environment < command line.
+"""What can be set on the server side. How settings are read: schemas/config.py."""
 
-A setting ``kafka.bootstrap`` is ``[kafka] bootstrap = …`` in the file, ``KBW_KAFKA_BOOTSTRAP`` in
-the environment and ``--set kafka.bootstrap=…`` on the command line. Unknown names are errors: a
-typo that is silently ignored is a setting that silently does not hold.
-"""
-
-import os
-import re
-import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct, field
 
-from schemas.errors import KbwatchError
+from schemas import config as loader
 
-CONFIG_VARIABLE = "KBW_CONFIG"
-_PREFIX = "KBW_"
+PREFIX = "KBW_"
 
 _NAMESPACE = r"^[a-z0-9.-]*$(?!\n)"
 _WORKER_ID = r"^[A-Za-z0-9_.-]+$(?!\n)"
@@ -103,77 +92,8 @@ def load(
     overrides: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Read the settings; ``overrides`` are ``section.name=value`` strings.
+    """The settings of ``kbwatch``: file < ``KBW_*`` < ``overrides``.
 
     Raises KbwatchError that names the source, the setting and what would be right.
     """
-    environ = os.environ if environ is None else environ
-    tree: dict[str, Any] = {}
-    path = config or environ.get(CONFIG_VARIABLE)
-    if path:
-        tree = _read_file(Path(path))
-        _convert(tree, path)
-    for variable, value in sorted(environ.items()):
-        if variable.startswith(_PREFIX) and variable != CONFIG_VARIABLE:
-            _put(tree, _names(variable), value)
-            _convert(tree, f"environment variable {variable}")
-    for override in overrides:
-        name, equals, value = override.partition("=")
-        if not equals:
-            raise KbwatchError(f"--set {override}: write it as section.name=value")
-        _put(tree, name.strip().split("."), value.strip())
-        _convert(tree, f"--set {override}")
-    return _convert(tree, "defaults")
-
-
-def as_toml(settings: Settings) -> str:
-    """The effective settings as a TOML file that would give the same settings again."""
-    import tomlkit  # only --print-config needs it
-
-    return tomlkit.dumps(msgspec.to_builtins(settings))
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise KbwatchError(f"settings file {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise KbwatchError(f"settings file {path}: not TOML: {error}") from None
-
-
-def _names(variable: str) -> list[str]:
-    rest = variable.removeprefix(_PREFIX).lower()
-    for info in msgspec.structs.fields(Settings):
-        nested = isinstance(info.type, type) and issubclass(info.type, Struct)
-        if nested and rest.startswith(f"{info.name}_"):
-            return [info.name, rest.removeprefix(f"{info.name}_")]
-    return [rest]
-
-
-def _put(tree: dict[str, Any], names: list[str], value: str) -> None:
-    for name in names[:-1]:
-        tree = tree.setdefault(name, {})
-        if not isinstance(tree, dict):
-            return  # _convert will say that this section is not a table
-    tree[names[-1]] = value
-
-
-def _convert(tree: dict[str, Any], source: str) -> Settings:
-    try:
-        # strict=False: environment and command line give strings, "5" is as good as 5.
-        return msgspec.convert(tree, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise KbwatchError(f"{source}: {_in_words(str(error))}") from None
-
-
-def _in_words(error: str) -> str:
-    for pattern, words in _IN_WORDS.items():
-        error = error.replace(f"`str` matching regex {pattern!r}", words)
-    if "unknown field" not in error:
-        return error
-    within = re.search(r"at `\$\.(\w+)", error)
-    section = within.group(1) if within else "the top level"
-    infos = msgspec.structs.fields(Settings)
-    names = next((msgspec.structs.fields(i.type) for i in infos if i.name == section), infos)
-    return f"{error}; {section} has: {', '.join(info.name for info in names)}"
+    return loader.load(Settings, PREFIX, config, overrides, environ, _IN_WORDS)

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from schemas.clickhouse.socket_store import ask
 from schemas.errors import KbwatchError
-from schemas.settings import Settings, as_toml
+from schemas.config import as_toml
+from schemas.settings import Settings
 from schemas.topics import NODE_REPORTS, all_topics
 from streams.demo.player import GroupLag, Played, play
 from streams.demo.processes import LocalKafka, Processes

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.config import as_toml
 from schemas.errors import KbwatchError
-from schemas.settings import CONFIG_VARIABLE, Settings, as_toml, load
+from schemas.settings import Settings, load
 
 FILE = """\
 log_level = "debug"
@@ -47,8 +48,8 @@ def test_the_file_may_be_named_by_the_environment_and_overruled_by_the_option(
 ) -> None:
     other = tmp_path / "other.toml"
     other.write_text("metrics_port = 9100")
-    assert load(environ={CONFIG_VARIABLE: file}).detector.batch == 7
-    assert load(str(other), environ={CONFIG_VARIABLE: file}) == Settings(metrics_port=9100)
+    assert load(environ={"KBW_CONFIG": file}).detector.batch == 7
+    assert load(str(other), environ={"KBW_CONFIG": file}) == Settings(metrics_port=9100)
 
 
 def test_strings_become_what_the_setting_is() -> None:
