@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from schemas.clickhouse.socket_store import ask
-from schemas.errors import KbwatchError
 from schemas.config import as_toml
+from schemas.errors import KbwatchError
 from schemas.settings import Settings
 from schemas.topics import NODE_REPORTS, all_topics
 from streams.demo.player import GroupLag, Played, play
