@@ -12,7 +12,7 @@ from schemas.clickhouse.migrate import migrate
 from schemas.clickhouse.queries import QUERIES, NamedQuery
 from schemas.clickhouse.socket_store import open_queries
 from schemas.errors import KbwatchError
-from streams.tables import add_columns, console
+from streams.tables import add_columns, console, printable
 
 app = typer.Typer(help="The store: tables and named queries.", no_args_is_help=True)
 
@@ -87,5 +87,4 @@ def _shown(column: str, value: object) -> str:
         return ""
     if column.endswith("_ms") and isinstance(value, int):
         return datetime.fromtimestamp(value / 1000, UTC).isoformat(" ", "milliseconds")[:-6] + "Z"
-    # Logs may hold terminal escapes.
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in str(value))
+    return printable(str(value))

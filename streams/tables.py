@@ -22,6 +22,11 @@ def console() -> Console:
     return opened
 
 
+def printable(text: str) -> str:
+    """``text`` without terminal escapes: logs may hold them."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+
+
 def add_columns(table: Table, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Add columns with their rows; only prose, which is what has blanks and is no time, wraps.
 

@@ -167,6 +167,40 @@ WHERE fleet = {fleet:String} AND node = {node:String}
 ORDER BY t_ms, kb, record_id""",
     ),
     NamedQuery(
+        name="node_sources",
+        doc="What arrives from each node of a fleet: records and the newest, by kind and channel.",
+        params={"fleet": _FLEET, "since_ms": _SINCE},
+        columns=("node", "domain", "site", "kind", "channel", "records", "newest_ms", "promise_s"),
+        sql="""
+SELECT node, argMax(domain, at) AS domain, argMax(site, at) AS site, kind, channel,
+    uniq(t_ms, record_id) AS records, max(t_ms) AS newest_ms, argMax(promise_s, at) AS promise_s
+FROM
+(
+    SELECT node, domain, site, 'event' AS kind, channel, t_ms, record_id, _received_ms AS at,
+        toUInt32(0) AS promise_s, fleet
+    FROM node_events
+    UNION ALL
+    SELECT node, domain, site, 'boot' AS kind, '' AS channel, t_ms, record_id, _received_ms AS at,
+        toUInt32(0) AS promise_s, fleet
+    FROM boots
+    UNION ALL
+    SELECT node, domain, site, 'patch' AS kind, '' AS channel, t_ms, record_id,
+        _received_ms AS at, toUInt32(0) AS promise_s, fleet
+    FROM patch_states
+    UNION ALL
+    SELECT node, domain, site, 'facts' AS kind, '' AS channel, t_ms, toUInt64(0) AS record_id,
+        _received_ms AS at, toUInt32(0) AS promise_s, fleet
+    FROM node_facts
+    UNION ALL
+    SELECT node, domain, site, 'heartbeat' AS kind, '' AS channel, t_ms,
+        toUInt64(0) AS record_id, _received_ms AS at, heartbeat_s AS promise_s, fleet
+    FROM heartbeats
+)
+WHERE fleet = {fleet:String} AND at >= fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')
+GROUP BY node, kind, channel
+ORDER BY node, kind, channel""",
+    ),
+    NamedQuery(
         name="branch_onsets",
         doc="Counted onsets on one branch between two instants, oldest first.",
         params={

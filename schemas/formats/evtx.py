@@ -2,44 +2,47 @@
 
 from typing import Any
 
-import orjson
-
 from schemas.codec import DecodeError
+from schemas.formats.fields import count, each_of, moment, table, text
 from schemas.reports import Event
-from schemas.windows.system_time import time_ms
+from schemas.windows.event_parts import Values, checked
 
 _ATTRIBUTES = "#attributes"
 _TEXT = "#text"
+_LABELS = {_ATTRIBUTES, _TEXT}
 
 
-def event_of(record: dict[str, Any]) -> Event:
+def events_of(value: bytes) -> tuple[Event, ...]:
+    """The event, or the array of events, in one Kafka record; raises DecodeError."""
+    return each_of(value, event_of)
+
+
+def event_of(record: dict[str, Any], path: str = "$") -> Event:
     """One record, ``{"Event": {"System": …, "EventData" | "UserData": …}}``, as an Event.
 
     Data without names become ``param1``, ``param2`` …; UserData lose their element's name; values
     become text; times are rounded down to milliseconds. Raises DecodeError ``invalid`` that names
     the path of what is wrong.
     """
-    event = _table(record.get("Event"), "$.Event")
-    system = _table(event.get("System"), "$.Event.System")
-    data, binary = _data_of(event)
-    return Event(
-        t_ms=_t_ms(system),
-        channel=_text(system.get("Channel")),
-        provider=_provider(system),
-        id=_count(system, "EventID"),
-        version=_count(system, "Version", 0),
-        level=_count(system, "Level", 0),
-        record_id=_count(system, "EventRecordID"),
-        data=data,
-        binary=binary,
-        computer=_text(system.get("Computer")),
-    )
-
-
-def _table(value: object, path: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise DecodeError("invalid", f"{path}: not an object")
-    return value
+    path = f"{path}.Event"
+    event = table(record.get("Event"), path)
+    where = f"{path}.System"
+    system = table(event.get("System"), where)
+    data, binary = _data_of(event, path)
+    time = _attributes(system.get("TimeCreated")).get("SystemTime")
+    fields = {
+        "t_ms": moment(time, f"{where}.TimeCreated.SystemTime"),
+        "channel": _text(system.get("Channel"), f"{where}.Channel"),
+        "provider": _provider(system, f"{where}.Provider"),
+        "id": _count(system, "EventID", where),
+        "version": _count(system, "Version", where, 0),
+        "level": _count(system, "Level", where, 0),
+        "record_id": _count(system, "EventRecordID", where),
+        "data": data,
+        "binary": binary,
+        "computer": _text(system.get("Computer"), f"{where}.Computer"),
+    }
+    return checked(fields, path)
 
 
 def _attributes(value: object) -> dict[str, Any]:
@@ -47,55 +50,52 @@ def _attributes(value: object) -> dict[str, Any]:
     return attributes if isinstance(attributes, dict) else {}
 
 
-def _provider(system: dict[str, Any]) -> str:
+def _provider(system: dict[str, Any], path: str) -> str:
     attributes = _attributes(system.get("Provider"))
-    name = _text(attributes.get("Name")) or _text(attributes.get("EventSourceName"))
+    name = _text(attributes.get("Name"), path) or _text(attributes.get("EventSourceName"), path)
     if not name:
-        raise DecodeError("invalid", "$.Event.System.Provider: no name")
+        raise DecodeError("invalid", f"{path}: no name")
     return name
 
 
-def _t_ms(system: dict[str, Any]) -> int:
-    text = _text(_attributes(system.get("TimeCreated")).get("SystemTime"))
-    try:
-        return time_ms(text)
-    except ValueError as error:
-        path = "$.Event.System.TimeCreated.SystemTime"
-        raise DecodeError("invalid", f"{path}: {error}") from None
-
-
-def _count(system: dict[str, Any], name: str, default: int | None = None) -> int:
+def _count(system: dict[str, Any], name: str, path: str, default: int | None = None) -> int:
     value = system.get(name)
     if isinstance(value, dict):  # EventID with its Qualifiers
         value = value.get(_TEXT)
-    if value is None and default is not None:
-        return default
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise DecodeError("invalid", f"$.Event.System.{name}: not a number")
-    return number
+    return count(value, f"{path}.{name}", default)
 
 
-def _data_of(event: dict[str, Any]) -> tuple[dict[str, str], str]:
-    payload = event.get("EventData")
-    if payload is None:
-        payload = _user_data(event.get("UserData"))
-    data: dict[str, str] = {}
+def _data_of(event: dict[str, Any], path: str) -> tuple[dict[str, str], str]:
+    values = Values()
+    binary = _text(event.get("BinaryEventData"), f"{path}.BinaryEventData")
+    if event.get("EventData") is not None:
+        binary = _put(values, event["EventData"], f"{path}.EventData") or binary
+    elif event.get("UserData") is not None:
+        binary = _put(values, _user_data(event["UserData"]), f"{path}.UserData", True) or binary
+    else:
+        _put(values, event.get("ProcessingErrorData"), f"{path}.ProcessingErrorData")
+    return values.data(), binary
+
+
+def _put(values: Values, payload: object, path: str, nested: bool = False) -> str:
+    """Put the payload's leaves; nested elements of UserData give theirs. Returns the binary."""
     binary = ""
     for name, value in payload.items() if isinstance(payload, dict) else ():
-        if name == _ATTRIBUTES:
+        where = f"{path}.{name}"
+        if name in _LABELS:
             continue
         if name == "Binary":
-            binary = _text(value)
+            binary = _text(value, where)
         elif name == "Data":
-            for number, text in enumerate(_unnamed(value), start=1):
-                data[f"param{number}"] = text
+            for one in _unnamed(value):
+                values.add(_text(one, where))
+        elif name.startswith("ComplexData"):
+            values.put(_text(_attributes(value).get("Name"), where) or name, _text(value, where))
+        elif nested and isinstance(value, dict) and not value.keys() <= _LABELS:
+            binary = _put(values, value, where, True) or binary
         else:
-            data[name] = _text(value)
-    return data, binary
+            values.put(name, _text(value, where))
+    return binary
 
 
 def _user_data(user_data: object) -> object:
@@ -105,27 +105,19 @@ def _user_data(user_data: object) -> object:
     elements = {name: value for name, value in user_data.items() if name != _ATTRIBUTES}
     if len(elements) == 1:
         (only,) = elements.values()
-        if isinstance(only, dict):
+        if isinstance(only, dict) and (not only.keys() <= _LABELS or not only.get(_TEXT)):
             return only
     return elements
 
 
-def _unnamed(value: object) -> list[str]:
+def _unnamed(value: object) -> list[object]:
     texts = value.get(_TEXT) if isinstance(value, dict) else value
     if texts is None:
         return []
-    return [_text(text) for text in texts] if isinstance(texts, list) else [_text(texts)]
+    return texts if isinstance(texts, list) else [texts]
 
 
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict) and value.keys() <= {_ATTRIBUTES, _TEXT}:
-        return _text(value.get(_TEXT))
-    if isinstance(value, dict | list):
-        return orjson.dumps(value).decode()
-    return str(value)
+def _text(value: object, path: str) -> str:
+    if isinstance(value, dict) and value.keys() <= _LABELS:
+        value = value.get(_TEXT)
+    return text(value, path)

@@ -6,11 +6,13 @@ from msgspec.structs import replace
 
 from schemas.reports import Boot, Event, PatchState, PatchStateName, Record
 from schemas.windows import builds
+from schemas.windows.shutdown import with_shutdown_time
 from schemas.windows.system_time import time_ms
 from schemas.windows.taxonomy import about_node
 
 _KB = re.compile(r"\bKB([0-9]{4,9})\b", re.IGNORECASE)
 _TEXT_LENGTH = 65_536  # as much of a hostile text as is searched for KBs
+_MAX_CLEANED_UP = 1_000  # a node has tens of superseded packages; a hostile one may name any number
 
 _KERNEL_GENERAL = "microsoft-windows-kernel-general"
 _UPDATE_CLIENT = "microsoft-windows-windowsupdateclient"
@@ -41,9 +43,14 @@ class RecordReader:
     event that names several KBs gives one patch state per KB.
     """
 
-    def __init__(self) -> None:
-        """Start before the first event of a log."""
-        self._branch = ""
+    def __init__(self, branch: str = "", as_logged: bool = True) -> None:
+        """Start before the first event of a log.
+
+        ``branch`` is the node's until a boot tells, for the builds of patch states. ``as_logged``
+        promises that event data have the order of the log; many shippers sort them.
+        """
+        self._branch = branch
+        self._as_logged = as_logged
         self._booted = False
         self._stopped = False
         self._cleaned_up: set[str] = set()
@@ -58,7 +65,7 @@ class RecordReader:
             special = self._update_client(event)
         elif provider == _SERVICING and event.channel.casefold() == "setup":
             special = self._servicing(event)
-        return special or (_with_about(event),)
+        return special or (_completed(event, self._as_logged),)
 
     def _boot(self, event: Event) -> tuple[Record, ...]:
         if event.id == 13:
@@ -71,6 +78,10 @@ class RecordReader:
             t_ms = time_ms(event.data.get("StartTime", ""))
         except ValueError:
             return ()
+        # Where a shipper cuts times of events to the second, but not those in their data, what is
+        # logged in the second of the boot must not come before it.
+        if event.t_ms % 1000 == 0 and 0 < t_ms - event.t_ms < 1000:
+            t_ms = event.t_ms
         clean = True if self._stopped else (False if self._booted else None)
         self._booted, self._stopped = True, False
         return (Boot(t_ms=t_ms, build=build, clean=clean, record_id=event.record_id),)
@@ -95,6 +106,8 @@ class RecordReader:
         if intended & _ABSENT:
             # Windows cleans superseded packages away; that takes no update back.
             if event.id == 1 and _state_of(event, "Initial") & _SUPERSEDED:
+                if len(self._cleaned_up) > _MAX_CLEANED_UP:
+                    self._cleaned_up.clear()
                 self._cleaned_up.update(kbs)
             removed = event.id == 2 and self._cleaned_up.isdisjoint(kbs)
             return "rolled_back" if removed else None
@@ -144,6 +157,10 @@ def _state_of(event: Event, which: str) -> set[str]:
     return {event.data.get(name, "").strip().casefold() for name in names}
 
 
-def _with_about(event: Event) -> Event:
-    about = about_node(event, as_logged=True)
-    return event if about is None or about == event.about else replace(event, about=about)
+def _completed(event: Event, as_logged: bool) -> Event:
+    """The event with what its own fields say less plainly."""
+    about = about_node(event, as_logged=as_logged)
+    if about is not None and about != event.about:
+        event = replace(event, about=about)
+    data = with_shutdown_time(event)
+    return event if data is None else replace(event, data=data)

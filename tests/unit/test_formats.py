@@ -1,0 +1,385 @@
+"""One event in every shipper's shape: the same Event, but for what the shape does not carry."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from msgspec.structs import asdict, replace
+
+from schemas.codec import DecodeError
+from schemas.formats import FORMATS
+from schemas.reports import Boot, Event, PatchState
+from schemas.windows.event_xml import event_of
+from schemas.windows.records import RecordReader
+from schemas.windows.system_time import time_ms
+from schemas.windows.taxonomy import classify
+
+SHIPPERS = Path(__file__).parents[1] / "fixtures" / "shippers"
+XML = (SHIPPERS / "01_rendered_event.xml").read_text()
+EVENT = event_of(XML)
+SECONDS = {"t_ms": EVENT.t_ms // 1000 * 1000}
+UNNAMED = {"data": {}, "binary": ""}
+Json = dict[str, Any]
+
+
+def sample(name: str) -> Json:
+    loaded: Json = orjson.loads((SHIPPERS / name).read_bytes())
+    return loaded
+
+
+WINLOGBEAT = sample("02_winlogbeat8_ecs.json")
+OTLP_MAP = sample("03a_otlp_json_map.json")
+OTLP_ARRAY = sample("03b_otlp_json_array.json")
+FLUENTBIT = sample("04a_fluentbit_winevtlog.json")
+NXLOG = sample("05_nxlog_to_json.json")
+VECTOR = sample("06_vector_windows_event_log.json")
+EVTX = sample("07_evtx_dump_json.json")
+
+FLUENTBIT_LEGACY = {
+    "RecordNumber": 184467,
+    "TimeGenerated": "2025-07-15 05:12:44 +0200",
+    "TimeWritten": "2025-07-15 05:12:44 +0200",
+    "EventID": 7031,
+    "Qualifiers": 49152,
+    "EventType": "Error",
+    "EventCategory": 0,
+    "Channel": "System",
+    "SourceName": "Service Control Manager",
+    "ComputerName": "hv03.corp.example",
+    "Data": "43006c00750073005300760063000000",
+    "Sid": "",
+    "Message": "",
+    "StringInserts": ["Cluster Service", "3", "60000", "1", "Restart the service"],
+}
+NXLOG_6 = {
+    **{name: NXLOG[name] for name in NXLOG if not name.startswith("param")},
+    "EventTime": "2025-07-15T05:12:44.128734+02:00",
+    "LevelValue": 2,
+    "Keywords": "9259400833873739776",
+    "EventData": "<EventData><Data Name='param1'>Cluster Service</Data></EventData>",
+    **{f"EventData.{name}": NXLOG[name] for name in NXLOG if name.startswith("param")},
+    "EventData.Binary": EVENT.binary,
+}
+
+
+def log_record(body: Json, **more: object) -> Json:
+    records = [{"timeUnixNano": "1752549164128734100", "body": body, **more}]
+    return {"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}
+
+
+def otlp_body(request: Json) -> list[Json]:
+    records = request["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    values: list[Json] = records[0]["body"]["kvlistValue"]["values"]
+    return values
+
+
+def otlp_with(severity: int | None = None, request: Json = OTLP_MAP, **body: Json) -> Json:
+    """The sample with some values of its body replaced, or added."""
+    request = copy.deepcopy(request)
+    values = otlp_body(request)
+    values[:] = [pair for pair in values if pair["key"] not in body]
+    values.extend({"key": key, "value": value} for key, value in body.items() if value)
+    if severity is not None:
+        request["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["severityNumber"] = severity
+    return request
+
+
+def kvlist(**values: Json) -> Json:
+    pairs = [{"key": key, "value": value} for key, value in values.items()]
+    return {"kvlistValue": {"values": pairs}}
+
+
+def string(text: str) -> Json:
+    return {"stringValue": text}
+
+
+def read(name: str, value: object) -> Event:
+    (event,) = FORMATS[name](orjson.dumps(value))
+    return event
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "lost"),
+    [
+        ("winlogbeat", WINLOGBEAT, {}),
+        ("winlogbeat", {"event": {"original": XML}, "winlog": {}}, {}),
+        ("otlp-json", OTLP_MAP, {}),
+        ("otlp-json", OTLP_ARRAY, {}),
+        ("otlp-json", log_record(string(XML)), {}),
+        # the map of old versions has no binary, and of unnamed data nothing at all
+        ("otlp-json", otlp_with(event_data=kvlist()), UNNAMED),
+        (
+            "otlp-json",
+            log_record({}, attributes=[{"key": "log.record.original", "value": string(XML)}]),
+            {},
+        ),
+        ("fluentbit", FLUENTBIT, SECONDS),
+        ("fluentbit", FLUENTBIT_LEGACY, SECONDS),
+        ("fluentbit", {"System": XML, "Message": "", "StringInserts": ["x"]}, {}),
+        ("nxlog", NXLOG, {**SECONDS, "binary": ""}),
+        ("nxlog", NXLOG_6, {}),
+        ("nxlog", {**NXLOG, "EventXML": XML}, {}),
+        ("vector", VECTOR, {"binary": ""}),
+        ("vector", {**VECTOR, "xml": XML}, {}),
+        ("evtx-dump", EVTX, {}),
+    ],
+)
+def test_every_shape_gives_the_event_but_for_what_it_loses(
+    name: str, shape: Json, lost: Json
+) -> None:
+    assert asdict(read(name, shape)) == {**asdict(EVENT), **lost}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("nxlog", NXLOG), ("vector", VECTOR), ("fluentbit", FLUENTBIT)]
+)
+def test_the_service_is_known_all_the_same(name: str, shape: Json) -> None:
+    symptom = classify(read(name, shape))
+    assert symptom is not None
+    assert symptom.signature == "scm/7031/clussvc"
+
+
+class TestManyInOne:
+    @pytest.mark.parametrize("name", sorted(FORMATS))
+    def test_an_array_gives_all_its_events_in_order(self, name: str) -> None:
+        shapes = {
+            "winlogbeat": WINLOGBEAT,
+            "otlp-json": OTLP_MAP,
+            "fluentbit": FLUENTBIT,
+            "nxlog": NXLOG,
+            "vector": VECTOR,
+            "evtx-dump": EVTX,
+        }
+        one = read(name, shapes[name])
+        assert FORMATS[name](orjson.dumps([shapes[name], shapes[name]])) == (one, one)
+        assert FORMATS[name](b"[]") == ()
+
+    def test_all_log_records_of_an_otlp_request_are_read(self) -> None:
+        first, second = copy.deepcopy(OTLP_MAP), otlp_with(record_id={"intValue": "184468"})
+        first["resourceLogs"] += [{"scopeLogs": []}, {}, *second["resourceLogs"]]
+        events = FORMATS["otlp-json"](orjson.dumps(first))
+        assert [event.record_id for event in events] == [184467, 184468]
+
+    def test_one_bad_record_refuses_all(self) -> None:
+        with pytest.raises(DecodeError, match=r"\$\[1\]\.Channel"):
+            FORMATS["nxlog"](orjson.dumps([NXLOG, {**NXLOG, "Channel": None}]))
+
+
+class TestWinlogbeat:
+    def with_winlog(self, **fields: object) -> Json:
+        return {**WINLOGBEAT, "winlog": {**WINLOGBEAT["winlog"], **fields}}
+
+    @pytest.mark.parametrize(
+        ("word", "level"),
+        [
+            ("critical", 1),
+            ("fehler", 2),
+            ("警告", 3),
+            ("Информация", 0),
+            ("", 0),
+            (None, 0),
+            (2, 2),
+        ],
+    )
+    def test_the_level_is_a_word_in_some_language(self, word: object, level: int) -> None:
+        assert read("winlogbeat", {**WINLOGBEAT, "log": {"level": word}}).level == level
+
+    def test_user_data_lose_the_name_of_their_element(self) -> None:
+        user_data = {"xml_name": "CbsPackageChangeState", "PackageIdentifier": "KB5062557"}
+        event = read("winlogbeat", self.with_winlog(event_data=None, user_data=user_data))
+        assert event.data == {"PackageIdentifier": "KB5062557"}
+
+    def test_who_logged_it_is_never_the_shipper_s_host(self) -> None:
+        forwarded = {**self.with_winlog(computer_name="hv07.corp.example"), "host": {"name": "wec"}}
+        assert read("winlogbeat", forwarded).computer == "hv07.corp.example"
+        unknown = {**self.with_winlog(computer_name=None), "host": {"name": "wec"}}
+        assert read("winlogbeat", unknown).computer == ""
+
+    def test_a_broken_original_falls_back_on_the_fields(self) -> None:
+        truncated = {**WINLOGBEAT, "event": {"original": XML[:400]}}
+        assert read("winlogbeat", truncated) == EVENT
+
+
+class TestOtel:
+    @pytest.mark.parametrize(
+        ("word", "severity", "level"),
+        [
+            ("Critical", 21, 1),
+            ("Fehler", 17, 2),
+            ("Fehler", 0, 2),  # a collector on a German system gives no severity
+            ("不明", 13, 3),
+            ("不明", 0, 0),
+            ("1", 0, 1),
+            ("16", 0, 16),
+            ("0", 0, 0),
+            ("Verbose", 5, 5),
+        ],
+    )
+    def test_numbers_go_before_words(self, word: str, severity: int, level: int) -> None:
+        assert read("otlp-json", otlp_with(severity, level=string(word))).level == level
+
+    def test_unnamed_data_of_the_array(self) -> None:
+        data = {
+            "arrayValue": {"values": [kvlist(**{"": string("a")}), kvlist(**{"": string("b")})]}
+        }
+        event_data = kvlist(data=data, name=string("X"), binary=string("00FF"))
+        event = read("otlp-json", otlp_with(event_data=event_data))
+        assert (event.data, event.binary) == ({"param1": "a", "param2": "b"}, "00FF")
+
+    def test_user_data(self) -> None:
+        data = kvlist(PackageIdentifier=string("KB5062557"))
+        user_data = kvlist(name=string("CbsPackageChangeState"), data=data)
+        event = read("otlp-json", otlp_with(event_data=kvlist(), user_data=user_data))
+        assert event.data == {"PackageIdentifier": "KB5062557"}
+
+    def test_errors_of_rendering(self) -> None:
+        errors = kvlist(error_code={"intValue": "15003"}, event_payload=string("00"))
+        event = read("otlp-json", otlp_with(event_data=kvlist(), processing_error_data=errors))
+        assert event.data == {"ErrorCode": "15003", "EventPayload": "00"}
+
+    def test_an_event_without_data(self) -> None:
+        assert read("otlp-json", otlp_with(event_data={})).data == {}
+
+    def test_a_log_record_without_any_time_is_refused(self) -> None:
+        value = otlp_with(system_time={})
+        value["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["timeUnixNano"] = "0"
+        with pytest.raises(DecodeError, match=r"timeUnixNano: unknown"):
+            read("otlp-json", value)
+
+    def test_the_log_record_s_time_is_the_last_resort(self) -> None:
+        assert read("otlp-json", otlp_with(system_time={})) == EVENT
+
+    @pytest.mark.parametrize(
+        ("value", "where"),
+        [
+            ({}, r"\$\.resourceLogs: not an array"),
+            ({"resourceLogs": [{"scopeLogs": [{"logRecords": [1]}]}]}, r"logRecords\[0\]"),
+            (log_record(string("<Event/>")), r"logRecords\[0\]\.body: "),
+            (log_record(string("The service stopped.")), r"logRecords\[0\]\.body: "),
+            (log_record({"intValue": "1"}), r"logRecords\[0\]\.body: "),
+            (log_record({"stringValue": "x", "intValue": 1}), "not one value"),
+            (otlp_with(channel={}), r"body\.channel: missing"),
+            (otlp_with(event_data=string("x")), r"body\.event_data: not an object"),
+            (log_record({"kvlistValue": {"values": 1}}), r"body: not an array"),
+        ],
+    )
+    def test_errors_say_where(self, value: Json, where: str) -> None:
+        with pytest.raises(DecodeError, match=where):
+            read("otlp-json", value)
+
+    def test_values_in_values_without_end_are_refused(self) -> None:
+        value: Json = string("x")
+        for _ in range(40):
+            value = kvlist(a=value)
+        with pytest.raises(DecodeError, match="deeper than 32"):
+            read("otlp-json", log_record(value))
+
+
+class TestFluentBit:
+    def test_a_boot_is_known_by_the_position_of_its_data(self) -> None:
+        inserts = [10, 0, 17763, 7558, 0, 0, "2025-07-15 05:12:44 +0200"]
+        provider = "Microsoft-Windows-Kernel-General"
+        shape = {**FLUENTBIT, "ProviderName": provider, "EventID": 12, "StringInserts": inserts}
+        (record,) = RecordReader().records_of(read("fluentbit", shape))
+        assert isinstance(record, Boot)
+        assert (record.build, record.t_ms) == ("17763.7558", time_ms("2025-07-15T03:12:44Z"))
+
+    @pytest.mark.parametrize(("intended", "state"), [(5000, "rolled_back"), (5112, "confirmed")])
+    def test_a_package_s_state_is_known_by_position(self, intended: int, state: str) -> None:
+        shape = {
+            **FLUENTBIT,
+            "ProviderName": "Microsoft-Windows-Servicing",
+            "Channel": "Setup",
+            "EventID": 2,
+            "StringInserts": ["KB5062557", intended, "", "0x0", "UpdateAgentLCU"],
+        }
+        (record,) = RecordReader().records_of(read("fluentbit", shape))
+        assert isinstance(record, PatchState)
+        assert (record.kb, record.state) == ("KB5062557", state)
+
+    @pytest.mark.parametrize(
+        ("keywords", "last", "binary"),
+        [
+            ("0x8080000000000000", "7300700070007300760063000000", "7300700070007300760063000000"),
+            ("0x80000000000000", "7300700070007300760063000000", "7300700070007300760063000000"),
+            ("0x8000000000000000", "7300700070007300760063000000", ""),
+            ("0x8080000000000000", "60000", ""),
+            ("0x8080000000000000", "Restart the service", ""),
+            ("", "7300700070007300760063000000", ""),
+        ],
+    )
+    def test_only_classic_events_end_in_a_binary(
+        self, keywords: str, last: str, binary: str
+    ) -> None:
+        event = read("fluentbit", {**FLUENTBIT, "Keywords": keywords, "StringInserts": ["a", last]})
+        assert event.binary == binary
+        assert ("param2" in event.data) != bool(binary)
+
+    def test_inserts_that_are_no_array_are_refused(self) -> None:
+        with pytest.raises(DecodeError, match=r"\$\.StringInserts: not an array"):
+            read("fluentbit", {**FLUENTBIT, "StringInserts": "x"})
+
+    def test_when_it_was_read_is_not_when_it_happened(self) -> None:
+        late = read("fluentbit", {**FLUENTBIT, "@timestamp": 1752549999.9})
+        assert late.t_ms == SECONDS["t_ms"]
+
+    def test_broken_xml_is_refused_with_its_place(self) -> None:
+        with pytest.raises(DecodeError, match=r"malformed: \$\.System: "):
+            read("fluentbit", {"System": XML[:400]})
+
+
+class TestNxlog:
+    @pytest.mark.parametrize(
+        ("time", "t_ms"),
+        [
+            ("2025-07-15 03:12:44", 1752549164000),
+            ("2025-07-15 05:12:44+02:00", 1752549164000),
+            ("2025-07-15T03:12:44.128Z", 1752549164128),
+            (1752549164, 1752549164000),
+            (1752549164128, 1752549164128),
+            (1752549164128734, 1752549164128),
+        ],
+    )
+    def test_a_time_without_a_zone_is_utc(self, time: object, t_ms: int) -> None:
+        assert read("nxlog", {**NXLOG, "EventTime": time}).t_ms == t_ms
+
+    @pytest.mark.parametrize("time", [None, True, -1, 1e18, "gestern", "", {}])
+    def test_what_is_no_time_is_refused(self, time: object) -> None:
+        with pytest.raises(DecodeError, match=r"\$\.EventTime"):
+            read("nxlog", {**NXLOG, "EventTime": time})
+
+    @pytest.mark.parametrize(
+        ("fields", "level"),
+        [
+            ({"SeverityValue": 5}, 1),
+            ({"SeverityValue": 1}, 5),
+            ({"SeverityValue": None, "EventType": "WARNING"}, 3),
+            ({"SeverityValue": None, "EventType": "?", "Severity": "CRITICAL"}, 1),
+            ({"SeverityValue": 2, "LevelValue": 0}, 0),
+        ],
+    )
+    def test_the_level(self, fields: Json, level: int) -> None:
+        assert read("nxlog", {**NXLOG, **fields}).level == level
+
+    def test_what_is_not_nxlog_s_is_the_event_s(self) -> None:
+        event = read("nxlog", {**NXLOG, "UserData.ErrorCode": "0x0", "updateTitle": "(KB5062557)"})
+        added = {"ErrorCode": "0x0", "updateTitle": "(KB5062557)"}
+        assert event.data == {**EVENT.data, **added}
+
+
+class TestVector:
+    def test_unnamed_data_are_inserts(self) -> None:
+        shape = {**VECTOR, "event_data": {}, "string_inserts": ["a", "b"]}
+        assert read("vector", shape).data == {"param1": "a", "param2": "b"}
+
+    def test_the_number_of_a_level_goes_before_its_name(self) -> None:
+        assert read("vector", {**VECTOR, "level": "Fehler", "level_value": 3}).level == 3
+        assert read("vector", {**VECTOR, "level": "Fehler", "level_value": None}).level == 2
+
+
+def test_line_ends_are_the_same_in_every_shape() -> None:
+    # XML readers see LF where the log has CR LF.
+    written = replace(EVENT, data={"a": "x\ny\nz"})
+    assert read("vector", {**VECTOR, "event_data": {"a": "x\r\ny\rz"}}).data == written.data

@@ -1,0 +1,76 @@
+"""What arrives, what is missing, and who can't be judged."""
+
+from schemas.inventory import InventoryNode
+from streams.sources_check import Arrival, NodeSources, check
+
+HOUR_MS = 3_600_000
+NOW_MS = 1_752_600_000_000
+
+
+def arrival(kind: str, channel: str = "", *, node: str = "hv01", **given: object) -> Arrival:
+    plain = {"domain": node, "site": "north", "records": 5, "newest_ms": NOW_MS, "promise_s": 0}
+    return Arrival(node=node, kind=kind, channel=channel, **{**plain, **given})  # type: ignore[arg-type]
+
+
+def whole(node: str = "hv01", **given: object) -> list[Arrival]:
+    """A node of which everything arrives."""
+    kinds = [("event", "System"), ("boot", ""), ("patch", ""), ("facts", "")]
+    found = [arrival(kind, channel, node=node, **given) for kind, channel in kinds]
+    return [*found, arrival("heartbeat", node=node, promise_s=60, **given)]
+
+
+def listed(node: str) -> InventoryNode:
+    return InventoryNode(v=1, fleet="default", node=node, domain="c1", site="north")
+
+
+def only(arrivals: list[Arrival], *nodes: str) -> NodeSources:
+    (found,) = check(arrivals, {node: listed(node) for node in nodes})
+    return found
+
+
+def test_a_node_of_which_everything_arrives_has_nothing_missing() -> None:
+    found = only(whole(), "hv01")
+    assert (found.missing, found.unjudged) == ((), ())
+    assert found.arrives == {
+        "System": 5,
+        "boots": 5,
+        "facts": 5,
+        "heartbeats": 5,
+        "patch states": 5,
+    }
+
+
+def test_without_a_boot_nobody_knows_what_it_runs() -> None:
+    found = only([a for a in whole() if a.kind != "boot"])
+    assert "its build is unknown" in found.unjudged[0]
+
+
+def test_a_listed_node_that_never_reported_comes_first_and_says_so() -> None:
+    first, second = check(whole(), {"hv01": listed("hv01"), "zz9": listed("zz9")})
+    assert (first.node, first.unjudged) == (
+        "zz9",
+        ("is in the inventory, but nothing has arrived",),
+    )
+    assert second.unjudged == ()
+
+
+def test_a_node_is_silent_against_its_promise_and_the_others() -> None:
+    lively = whole("hv02")
+    quiet = whole(newest_ms=NOW_MS - 2 * HOUR_MS)
+    silent = check([*lively, *quiet], {})[0]
+    assert silent.node == "hv01"
+    assert silent.unjudged == ("silent for 2 h while others of the fleet are heard",)
+    unpromised = [a for a in quiet if a.kind != "heartbeat"]
+    assert not any(node.unjudged for node in check([*lively, *unpromised], {}))
+
+
+def test_a_fleet_that_is_silent_as_a_whole_is_not_silent_against_itself() -> None:
+    assert only(whole(newest_ms=NOW_MS - 9_000 * HOUR_MS)).unjudged == ()
+
+
+def test_a_node_with_little_lacks_patches_facts_heartbeats_system_site_and_inventory() -> None:
+    arrivals = [arrival("boot", site="unknown"), arrival("event", "Application", site="unknown")]
+    lacking = next(node for node in check(arrivals, {"hv02": listed("hv02")}) if node.arrives)
+    words = ("patch states", "facts", "heartbeats", "System", "site unknown", "inventory")
+    assert [word for word in words if word not in " ".join(lacking.missing)] == []
+    assert lacking.unjudged == ()
