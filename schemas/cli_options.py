@@ -1,13 +1,15 @@
 """The options that every command shares, as annotated types for typer.
 
-A command takes ``config: Config = None, overrides: Set = None, print_config: PrintConfig = False``
-and calls ``settings_from(config, overrides, print_config)`` first. Only commands import this
-module: typer comes with the extras, not with the base install.
+A command of ``kbwatch`` takes ``config: Config = None, overrides: Set = None, print_config:
+PrintConfig = False`` and calls ``settings_from(config, overrides, print_config)`` first; one of
+``kbwatch-collector`` takes ``CollectorConfig`` and gives its settings to ``shown``. Only commands
+import this module: typer comes with the extras, not with the base install.
 """
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+from msgspec import Struct
 
 from schemas import settings as _settings
 from schemas.config import as_toml
@@ -15,16 +17,21 @@ from schemas.settings import Settings
 
 _PANEL = "Settings"
 
-Config = Annotated[
-    str | None,
-    typer.Option(
+T = TypeVar("T", bound=Struct)
+
+
+def _config_option(variable: str) -> object:
+    return typer.Option(
         "--config",
         metavar="FILE",
-        help="TOML file with settings (default: the file that KBW_CONFIG names).",
+        help=f"TOML file with settings (default: the file that {variable} names).",
         rich_help_panel=_PANEL,
         show_default=False,
-    ),
-]
+    )
+
+
+Config = Annotated[str | None, _config_option("KBW_CONFIG")]
+CollectorConfig = Annotated[str | None, _config_option("KBW_COLLECTOR_CONFIG")]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -53,7 +60,11 @@ def settings_from(
 
     Raises KbwatchError that names the wrong setting and where it stands.
     """
-    loaded = _settings.load(config, overrides or ())
+    return shown(_settings.load(config, overrides or ()), print_config)
+
+
+def shown(loaded: T, print_config: bool) -> T:
+    """Settings as they were loaded; with ``print_config`` they are printed, the command ends."""
     if print_config:
         typer.echo(as_toml(loaded).rstrip())
         raise typer.Exit

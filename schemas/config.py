@@ -2,8 +2,8 @@
 
 A setting ``kafka.bootstrap`` is ``[kafka] bootstrap = …`` in the file, ``KBW_KAFKA_BOOTSTRAP`` in
 the environment and ``--set kafka.bootstrap=…`` on the command line; a collector's variables begin
-with ``KBW_COLLECTOR_``. Unknown names are errors: a typo that is silently ignored is a setting that
-silently does not hold.
+with ``KBW_COLLECTOR_``. Outside the file a list is written as JSON. Unknown names are errors: a
+typo that is silently ignored is a setting that silently does not hold.
 """
 
 import os
@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import Struct
@@ -47,13 +47,15 @@ def load(
         _convert(tree, kind, path, words)
     for variable in sorted(environ):
         if _is_ours(variable, prefix):
-            _put(tree, _names(kind, variable.removeprefix(prefix).lower()), environ[variable])
-            _convert(tree, kind, f"environment variable {variable}", words)
+            source = f"environment variable {variable}"
+            names = _names(kind, variable.removeprefix(prefix).lower())
+            _put(tree, names, environ[variable], source)
+            _convert(tree, kind, source, words)
     for override in overrides:
         name, equals, value = override.partition("=")
         if not equals:
             raise KbwatchError(f"--set {override}: write it as section.name=value")
-        _put(tree, name.strip().split("."), value.strip())
+        _put(tree, name.strip().split("."), value.strip(), f"--set {override}")
         _convert(tree, kind, f"--set {override}", words)
     return _convert(tree, kind, "defaults", words)
 
@@ -89,12 +91,21 @@ def _names(kind: type[Struct], rest: str) -> list[str]:
     return [rest]
 
 
-def _put(tree: dict[str, Any], names: list[str], value: str) -> None:
-    for name in names[:-1]:
+def _put(tree: dict[str, Any], names: list[str], value: str, source: str) -> None:
+    for at, name in enumerate(names[:-1], start=1):
         tree = tree.setdefault(name, {})
         if not isinstance(tree, dict):
-            return  # _convert will say that this section is not a table
-    tree[names[-1]] = value
+            raise KbwatchError(f"{source}: {'.'.join(names[:at])} is no section; set it as a whole")
+    tree[names[-1]] = _list_or_text(value)
+
+
+def _list_or_text(value: str) -> object:
+    if not value.startswith("["):
+        return value
+    try:
+        return msgspec.json.decode(value, type=list)
+    except msgspec.DecodeError:  # an IPv6 address begins like a list
+        return value
 
 
 def _convert(tree: dict[str, Any], kind: type[T], source: str, words: Mapping[str, str]) -> T:
@@ -108,10 +119,20 @@ def _convert(tree: dict[str, Any], kind: type[T], source: str, words: Mapping[st
 def _in_words(error: str, kind: type[Struct], words: Mapping[str, str]) -> str:
     for pattern, meaning in words.items():
         error = error.replace(f"`str` matching regex {pattern!r}", meaning)
+    error = error.replace("Expected `array`, got `str`", "Expected a list, as JSON: [ … ]")
     if "unknown field" not in error:
         return error
-    within = re.search(r"at `\$\.(\w+)", error)
+    within = re.search(r"at `\$\.([\w.]+)", error)
     section = within.group(1) if within else "the top level"
-    infos = msgspec.structs.fields(kind)
-    names = next((msgspec.structs.fields(i.type) for i in infos if i.name == section), infos)
-    return f"{error}; {section} has: {', '.join(info.name for info in names)}"
+    struct = kind
+    for name in section.split(".") if within else ():
+        struct = _struct_of(struct, name)
+    return f"{error}; {section} has: {', '.join(struct.__struct_fields__)}"
+
+
+def _struct_of(kind: type[Struct], name: str) -> type[Struct]:
+    """The Struct of a field, or of the items of a field that is a list."""
+    types = (info.type for info in msgspec.structs.fields(kind) if info.name == name)
+    inner = next(types, kind)
+    found = next(iter(get_args(inner)), inner)
+    return found if isinstance(found, type) and issubclass(found, Struct) else kind

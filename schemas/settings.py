@@ -6,12 +6,15 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from schemas import config as loader
+from schemas.reports import Name
 
 PREFIX = "KBW_"
 
 _NAMESPACE = r"^[a-z0-9.-]*$(?!\n)"
 _WORKER_ID = r"^[A-Za-z0-9_.-]+$(?!\n)"
+_TOPIC = r"^[A-Za-z0-9_.-]{1,249}$(?!\n)"
 _IN_WORDS = {
+    _TOPIC: "1 to 249 letters, digits, '_', '.' or '-'",
     _NAMESPACE: "lower-case letters, digits, '.' and '-'",
     _WORKER_ID: "one or more letters, digits, '_', '.' or '-'",
 }
@@ -70,6 +73,31 @@ class HaltsSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Path of the policy TOML; empty: observe only."""
 
 
+class IngestSource(Struct, frozen=True, forbid_unknown_fields=True):
+    """One topic that a shipper fills."""
+
+    topic: Annotated[str, Meta(pattern=_TOPIC)]
+    """Its full name; kafka.namespace is not put before it."""
+    format: str
+    """How the shipper writes events: a name in schemas.formats.FORMATS."""
+    fleet: Name = "default"
+
+
+class IngestSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Topics of other shippers, and what is promised for their nodes."""
+
+    sources: tuple[IngestSource, ...] = ()
+    batch: Positive = 2_000
+    """Messages taken at a time."""
+    within_s: Seconds = 0.2
+    heartbeat_s: Annotated[int, Meta(ge=0, le=86_400)] = 36_000
+    """The interval that heartbeats made of events are taken to keep; 0: none are made. The default
+    keeps a server in service that logs nothing but its uptime, once a day.
+    """
+    max_nodes: Positive = 50_000
+    """Nodes whose state is held; those not heard of for longest are forgotten first."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -85,6 +113,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     detector: DetectorSettings = field(default_factory=DetectorSettings)
     sink: SinkSettings = field(default_factory=SinkSettings)
     halts: HaltsSettings = field(default_factory=HaltsSettings)
+    ingest: IngestSettings = field(default_factory=IngestSettings)
 
 
 def load(

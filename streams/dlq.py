@@ -34,7 +34,11 @@ class DeadLetters:
     Law: every ``bad`` message (its first mebibyte) is in ``<topic>-dlq`` when ``bad`` returns.
     """
 
-    def __init__(self, app: faust.App, kafka: KafkaSettings, name: str, topic: str) -> None:
+    def __init__(
+        self, app: faust.App, kafka: KafkaSettings, name: str, topic: str, what: str = ""
+    ) -> None:
+        """``what`` the share is of, for people; the topic where that is not said."""
+        self._what = what or topic
         self._app = app
         self._kafka = kafka
         self._name = name
@@ -84,7 +88,7 @@ class DeadLetters:
             app=self._name,
             kind="dead_letters",
             severity="critical",
-            message=f"{share:.1%} of {self._topic} can't be used; look at {dlq_of(self._topic)}",
+            message=f"{share:.1%} of {self._what} can't be used; look at {dlq_of(self._topic)}",
             at_ms=int(time.time() * 1000),
             topic=self._topic,
             share=round(share, 4),

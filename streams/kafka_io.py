@@ -42,29 +42,8 @@ async def check_broker(settings: KafkaSettings, topics: Iterable[str]) -> None:
 
     Raises KbwatchError that says what to do.
     """
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=settings.bootstrap,
-        request_timeout_ms=int(_CONNECT_TIMEOUT_S * 1000),
-    )
-    # aiokafka logs what the one line below says better.
-    logging.disable(logging.ERROR)
-    try:
-        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-            await admin.start()
-            wanted = {settings.topic(name): all_topics()[name].partitions for name in topics}
-            found = {
-                entry["topic"]: len(entry["partitions"])
-                for entry in await admin.describe_topics(list(wanted))
-                if not entry["error_code"]
-            }
-    except (KafkaError, TimeoutError, OSError) as error:
-        raise KbwatchError(
-            f"Kafka at {settings.bootstrap} does not answer ({type(error).__name__}): "
-            "is it running, and is kafka.bootstrap right?"
-        ) from None
-    finally:
-        logging.disable(logging.NOTSET)
-        await admin.close()
+    wanted = {settings.topic(name): all_topics()[name].partitions for name in topics}
+    found = await _partitions(settings, wanted)
     missing = sorted(set(wanted) - set(found))
     if missing:
         raise KbwatchError(
@@ -77,6 +56,47 @@ async def check_broker(settings: KafkaSettings, topics: Iterable[str]) -> None:
                 f"topic {topic} has {found[topic]} partitions, topics.toml declares {partitions}: "
                 "run `kbwatch topics apply --dry-run` to see the difference"
             )
+
+
+async def check_foreign(settings: KafkaSettings, topics: Iterable[str]) -> None:
+    """See that the broker has ``topics`` (full names), with any number of partitions.
+
+    Raises KbwatchError that names those it has not.
+    """
+    wanted = list(topics)
+    found = await _partitions(settings, wanted)
+    missing = [topic for topic in wanted if topic not in found]
+    if missing:
+        raise KbwatchError(
+            f"Kafka at {settings.bootstrap} has no topic {', '.join(missing)}: create it, or "
+            "correct ingest.sources"
+        )
+
+
+async def _partitions(settings: KafkaSettings, topics: Iterable[str]) -> dict[str, int]:
+    """How many partitions those of ``topics`` (full names) have that are there."""
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=settings.bootstrap,
+        request_timeout_ms=int(_CONNECT_TIMEOUT_S * 1000),
+    )
+    # aiokafka logs what the one line below says better.
+    logging.disable(logging.ERROR)
+    try:
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            await admin.start()
+            return {
+                entry["topic"]: len(entry["partitions"])
+                for entry in await admin.describe_topics(list(topics))
+                if not entry["error_code"]
+            }
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise KbwatchError(
+            f"Kafka at {settings.bootstrap} does not answer ({type(error).__name__}): "
+            "is it running, and is kafka.bootstrap right?"
+        ) from None
+    finally:
+        logging.disable(logging.NOTSET)
+        await admin.close()
 
 
 async def read_whole(

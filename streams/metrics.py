@@ -12,6 +12,16 @@ EVIDENCE = Counter("kbwatch_evidence_published_total", "Evidence messages publis
 FOLD_SECONDS = Histogram("kbwatch_fold_seconds", "Time to fold the cases of one branch.")
 CASES = Gauge("kbwatch_open_cases", "Cases that the judge holds.")
 ROWS = Counter("kbwatch_rows_total", "Rows inserted by the sink.", ["table"])
+INGESTED = Counter("kbwatch_ingested_events_total", "Events taken from shippers.", ["format"])
+INGEST_REPORTS = Counter("kbwatch_ingest_reports_total", "Node reports made of shippers' events.")
+INGEST_LEFT_OUT = Counter(
+    "kbwatch_ingest_left_out_total", "Events of nodes that have a collector of their own."
+)
+INGEST_NODES = Gauge("kbwatch_ingest_nodes", "Nodes whose state the ingest worker holds.")
+INGEST_EVICTED = Counter(
+    "kbwatch_ingest_evicted_nodes_total", "Nodes forgotten because there were too many."
+)
+INVENTORY_NODES = Gauge("kbwatch_inventory_nodes", "Nodes of the inventory as ingest knows it.")
 DELIVERIES = Counter("kbwatch_deliveries_total", "Webhook attempts by outcome.", ["outcome"])
 
 

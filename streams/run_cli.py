@@ -17,6 +17,7 @@ class App(StrEnum):
     detector = "detector"
     sink = "sink"
     halts = "halts"
+    ingest = "ingest"
 
 
 @app.command()
@@ -26,8 +27,8 @@ def run(
     overrides: Set = None,
     print_config: PrintConfig = False,
 ) -> None:
-    """Run one worker: detector (reports to verdicts), halts (verdicts to webhooks) or sink
-    (everything to the store).
+    """Run one worker: detector (reports to verdicts), halts (verdicts to webhooks), sink
+    (everything to the store) or ingest (other shippers' topics to reports).
 
     Start more workers of one kind with --set worker_id=2, 3 and so on.
     """

@@ -98,13 +98,17 @@ async def eventually(
 
 async def committed(kafka: KafkaSettings, app: str, topic: str) -> int:
     """How many records of a topic (short name) the group of ``app`` has committed."""
-    partitions = range(all_topics()[topic].partitions)
+    return await committed_of(kafka, app, kafka.topic(topic), all_topics()[topic].partitions)
+
+
+async def committed_of(kafka: KafkaSettings, app: str, topic: str, partitions: int) -> int:
+    """The same for any topic, by its full name."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
     try:
         offsets = await admin.list_consumer_group_offsets(
             kafka.topic(f"kbw-{app}"),
-            partitions=[TopicPartition(kafka.topic(topic), number) for number in partitions],
+            partitions=[TopicPartition(topic, number) for number in range(partitions)],
         )
     except GroupCoordinatorNotAvailableError:  # nobody has used a group on this broker yet
         return 0

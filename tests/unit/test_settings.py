@@ -6,7 +6,7 @@ import pytest
 
 from schemas.config import as_toml
 from schemas.errors import KbwatchError
-from schemas.settings import Settings, load
+from schemas.settings import IngestSource, Settings, load
 
 FILE = """\
 log_level = "debug"
@@ -79,6 +79,55 @@ def test_topics_bear_the_namespace() -> None:
     assert load(None, ["kafka.namespace=x-"], {}).kafka.topic("kbw-halts") == "x-kbw-halts"
 
 
+class TestLists:
+    SOURCE = IngestSource(topic="wlb", format="winlogbeat", fleet="emea")
+    AS_JSON = '[{"topic": "wlb", "format": "winlogbeat", "fleet": "emea"}]'
+
+    def test_a_file_has_them_as_tables(self, tmp_path: Path) -> None:
+        path = tmp_path / "kbwatch.toml"
+        path.write_text(
+            '[[ingest.sources]]\ntopic = "wlb"\nformat = "winlogbeat"\nfleet = "emea"\n'
+        )
+        assert load(str(path), environ={}).ingest.sources == (self.SOURCE,)
+
+    def test_elsewhere_they_are_json(self) -> None:
+        by_variable = load(environ={"KBW_INGEST_SOURCES": self.AS_JSON})
+        by_option = load(None, [f"ingest.sources={self.AS_JSON}"], {})
+        assert by_variable.ingest.sources == by_option.ingest.sources == (self.SOURCE,)
+
+    def test_an_address_that_begins_like_a_list_is_text(self) -> None:
+        settings = load(None, ["kafka.bootstrap=[::1]:9092"], {})
+        assert settings.kafka.bootstrap == "[::1]:9092"
+
+    def test_what_is_printed_gives_the_same_list_again(self, tmp_path: Path) -> None:
+        settings = load(None, [f"ingest.sources={self.AS_JSON}"], {})
+        path = tmp_path / "printed.toml"
+        path.write_text(as_toml(settings))
+        assert load(str(path), environ={}) == settings
+
+    @pytest.mark.parametrize(
+        ("value", "says"),
+        [
+            ("wlb", "Expected a list, as JSON: [ … ] - at `$.ingest.sources`"),
+            ('[{"topic": "wlb"}]', "missing required field `format` - at `$.ingest.sources[0]`"),
+            ('[{"topic": "a b", "format": "x"}]', "1 to 249 letters, digits, '_', '.' or '-'"),
+            (
+                '[{"topik": "wlb", "topic": "wlb", "format": "x"}]',
+                "ingest.sources has: topic, format, fleet",
+            ),
+        ],
+    )
+    def test_errors_name_the_item(self, value: str, says: str) -> None:
+        assert says in refused(None, f"ingest.sources={value}")
+        assert says in refused(KBW_INGEST_SOURCES=value)
+
+    def test_one_item_of_a_list_cannot_be_set(self, tmp_path: Path) -> None:
+        path = tmp_path / "kbwatch.toml"
+        path.write_text('[[ingest.sources]]\ntopic = "wlb"\nformat = "winlogbeat"\n')
+        said = refused(str(path), "ingest.sources.0.topic=other")
+        assert said.endswith("ingest.sources is no section; set it as a whole")
+
+
 class TestErrors:
     @pytest.mark.parametrize(
         ("text", "says"),
@@ -110,6 +159,9 @@ class TestErrors:
     )
     def test_of_the_command_line_name_the_option(self, override: str) -> None:
         assert refused(None, override).startswith(f"--set {override}: ")
+
+    def test_a_value_of_the_file_is_no_section_of_the_command_line(self, file: str) -> None:
+        assert refused(file, "log_level.a=1").endswith("log_level is no section; set it as a whole")
 
     def test_an_override_without_a_value_says_how_to_write_it(self) -> None:
         assert refused(None, "detector.batch") == (

@@ -7,16 +7,23 @@ HOUR_MS = 3_600_000
 NOW_MS = 1_752_600_000_000
 
 
-def arrival(kind: str, channel: str = "", *, node: str = "hv01", **given: object) -> Arrival:
-    plain = {"domain": node, "site": "north", "records": 5, "newest_ms": NOW_MS, "promise_s": 0}
-    return Arrival(node=node, kind=kind, channel=channel, **{**plain, **given})  # type: ignore[arg-type]
+def arrival(
+    kind: str,
+    channel: str = "",
+    *,
+    node: str = "hv01",
+    site: str = "north",
+    newest_ms: int = NOW_MS,
+    promise_s: int = 0,
+) -> Arrival:
+    return Arrival(node, node, site, kind, channel, 5, newest_ms, promise_s)
 
 
-def whole(node: str = "hv01", **given: object) -> list[Arrival]:
+def whole(node: str = "hv01", newest_ms: int = NOW_MS) -> list[Arrival]:
     """A node of which everything arrives."""
     kinds = [("event", "System"), ("boot", ""), ("patch", ""), ("facts", "")]
-    found = [arrival(kind, channel, node=node, **given) for kind, channel in kinds]
-    return [*found, arrival("heartbeat", node=node, promise_s=60, **given)]
+    found = [arrival(kind, channel, node=node, newest_ms=newest_ms) for kind, channel in kinds]
+    return [*found, arrival("heartbeat", node=node, newest_ms=newest_ms, promise_s=60)]
 
 
 def listed(node: str) -> InventoryNode:

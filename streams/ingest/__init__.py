@@ -1,0 +1,1 @@
+"""``kbwatch run ingest``: what other shippers put on Kafka becomes node reports."""

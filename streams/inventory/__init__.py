@@ -1,0 +1,1 @@
+"""``kbwatch inventory``: who the nodes are, from the operator's file to kbw-inventory."""

@@ -1,0 +1,91 @@
+"""``kbwatch inventory``: who the nodes are."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from schemas.cli_options import AsJson, Config, PrintConfig, Set, settings_from
+from schemas.inventory import InventoryNode
+from schemas.settings import KafkaSettings
+from streams.inventory.changes import Place, compare
+from streams.inventory.csv_file import COLUMNS, read_nodes
+
+app = typer.Typer(
+    help="Who the nodes are: fleet, cluster, site, role, covariates.", no_args_is_help=True
+)
+
+_COLUMNS = "\b\n" + "\n".join(f"{name:<15} {meaning}" for name, meaning in COLUMNS.items())
+_LOAD_HELP = f"""Bring kbw-inventory to what a CSV file says; writes only what differs.
+
+The first line names the columns, in any order; UTF-8, comma or semicolon:
+
+{_COLUMNS}
+
+Nothing is written unless the whole file is right. Nodes that the file no longer has are kept,
+unless --prune is given; fleets that it does not name are left alone.
+"""
+
+
+@app.command(help=_LOAD_HELP)
+def load(
+    file: Annotated[Path, typer.Argument(metavar="NODES.CSV", help="The file.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, write nothing.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove nodes that the file no longer has.")
+    ] = False,
+    as_json: AsJson = False,
+    config: Config = None,
+    overrides: Set = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Bring kbw-inventory to what a CSV file says; the help is made of the columns."""
+    settings = settings_from(config, overrides, print_config)
+    nodes = read_nodes(file)
+    from streams.inventory import show  # what needs Kafka and rich loads when the file is right
+    from streams.inventory.topic import read_inventory
+
+    changes = compare(asyncio.run(read_inventory(settings.kafka)), nodes, prune)
+    if not dry_run:
+        _write(settings.kafka, changes.records)
+    if as_json:
+        typer.echo(msgspec.json.encode(show.Loaded(changes, written=not dry_run)).decode())
+    else:
+        show.changes(changes, dry_run)
+
+
+@app.command("show")
+def show_(
+    as_json: AsJson = False,
+    config: Config = None,
+    overrides: Set = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Show the inventory as it is on Kafka."""
+    settings = settings_from(config, overrides, print_config)
+    from streams.inventory import show
+    from streams.inventory.topic import read_inventory
+
+    known = asyncio.run(read_inventory(settings.kafka))
+    nodes = [known[place] for place in sorted(known)]
+    if as_json:
+        typer.echo(msgspec.json.encode(nodes).decode())
+    else:
+        show.nodes(nodes)
+
+
+def _write(kafka: KafkaSettings, records: list[tuple[Place, InventoryNode | None]]) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from streams.inventory.topic import write
+
+    # On standard error: standard output may be JSON for a program.
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("writing kbw-inventory", total=len(records))
+        asyncio.run(write(kafka, records, lambda count: progress.advance(task, count)))
