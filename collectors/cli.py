@@ -8,9 +8,14 @@ from schemas.errors import KbwatchError
 def main() -> None:
     """Run the command line; the entry point of ``kbwatch-collector``."""
     try:
-        from collectors.commands import app
+        if sys.argv[1:2] == ["service"]:
+            from collectors.service import main as serve
 
-        app()
+            serve(sys.argv[2:])
+        else:
+            from collectors.commands import app
+
+            app()
     except KbwatchError as error:
         _fail(" ".join(str(error).split()))
     except ModuleNotFoundError as error:

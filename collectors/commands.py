@@ -11,15 +11,33 @@ from typing import Annotated, BinaryIO, cast
 import msgspec
 import typer
 
-from collectors import version
+from collectors import install_commands, run_commands, version
 from schemas.codec import encode
 from schemas.errors import KbwatchError
 from schemas.reports import Name, NodeReport
 from schemas.topics import NODE_REPORTS
 
+_EXAMPLES = "\n\n".join(
+    f"\b\n{paragraph}"  # the backspace keeps typer from filling the lines
+    for paragraph in (
+        "Examples:\n"
+        "  kbwatch-collector check --config collector.toml    what would be read and shipped?\n"
+        "  kbwatch-collector once --config collector.toml     read, ship, and end\n"
+        "  kbwatch-collector run --config collector.toml      until Ctrl-C\n"
+        "  kbwatch-collector status --config collector.toml   how is the one that runs?\n"
+        "  kbwatch-collector install --config C:\\ProgramData\\kbwatch\\collector.toml",
+        "Recorded logs, on any system:\n"
+        "  kbwatch-collector replay-evtx System.evtx --out - | head -n 1\n"
+        "  kbwatch-collector replay-evtx System.evtx --bootstrap broker:9092",
+        "Settings: --config FILE (or KBW_COLLECTOR_CONFIG), over it KBW_COLLECTOR_* variables,\n"
+        "over both --set. --print-config shows what holds. docs/collector.md explains them.",
+    )
+)
+
 app = typer.Typer(
     name="kbwatch-collector",
     help="Ship what Windows nodes log to kbwatch.",
+    epilog=_EXAMPLES,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help: the rich one takes half a second to load
@@ -32,7 +50,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-# With a callback typer keeps the command's name, although there is only one.
 @app.callback()
 def _collector(
     _version: Annotated[
@@ -43,6 +60,14 @@ def _collector(
     ] = False,
 ) -> None:
     return
+
+
+app.command("run")(run_commands.run)
+app.command("check")(run_commands.check_command)
+app.command("once")(run_commands.once)
+app.command("status")(run_commands.status_command)
+app.command("install")(install_commands.install_command)
+app.command("uninstall")(install_commands.uninstall_command)
 
 
 @app.command("replay-evtx")
@@ -74,11 +99,12 @@ def replay_evtx(
     _check_name("--fleet", fleet)
     _check_name("--site", site)
     if bootstrap:
-        from collectors.shipper import Shipper
+        from collectors.settings import KafkaSettings
+        from collectors.shipper import Shipper, ship
 
-        with Shipper(bootstrap, topic, timeout_s) as shipper:
+        with Shipper(KafkaSettings(bootstrap=bootstrap, timeout_s=timeout_s), topic) as shipper:
             for reports in _read(files, fleet, site):
-                shipper.send(reports)
+                ship(shipper, reports, timeout_s)
     else:
         from collectors.shipper import stamped
 

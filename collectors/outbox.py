@@ -1,0 +1,154 @@
+"""From the spool to Kafka, and from its acknowledgements to the bookmark."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from collectors.bookmark import Bookmarks
+from collectors.log import Log
+from collectors.spool import Entry, Spool
+from schemas.errors import KbwatchError
+
+_ENTRIES_AT_A_TIME = 32
+_ACKS_S = 0.05
+_SAVE_EVERY_S = 1.0
+
+_log = Log("outbox")
+
+
+class Shipping(Protocol):
+    """What is needed of a shipper (collectors/shipper.py)."""
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is acknowledged just now; empty: all is well."""
+
+    @property
+    def refused(self) -> int:
+        """Records that Kafka will never take; they count as acknowledged."""
+
+    def submit(self, entry: Entry) -> bool:
+        """Begin to send; False: not now."""
+
+    def poll(self, timeout_s: float) -> tuple[Sequence[int], Sequence[int]]:
+        """The sequence numbers that were acknowledged, and those to be submitted again."""
+
+    def close(self, timeout_s: float) -> None:
+        """Disconnect; what is not acknowledged by then stays in the spool."""
+
+
+class Outbox:
+    """Sends what the spool hands out, in its order, and again what failed.
+
+    Law: the bookmark is what the spool says is acknowledged, saved at most once a second.
+    """
+
+    def __init__(
+        self, spool: Spool, shipper: Shipping, bookmarks: Bookmarks, now_s: Callable[[], float]
+    ) -> None:
+        self._spool = spool
+        self._shipper = shipper
+        self._bookmarks = bookmarks
+        self._now_s = now_s
+        self._ready: deque[Entry] = deque()
+        self._submitted: dict[int, Entry] = {}
+        self._next_save_s = now_s()
+        self._last_ack_s: float | None = None
+        self._waiting_since_s: float | None = None
+        self._said_trouble = False
+        self.acked = 0
+        """Reports that Kafka has acknowledged."""
+        self.trouble = ""
+        """Why the bookmarks can't be saved."""
+
+    @property
+    def in_flight(self) -> int:
+        """Reports that wait for their acknowledgement."""
+        return len(self._submitted)
+
+    @property
+    def refused(self) -> int:
+        """Records that Kafka will never take."""
+        return self._shipper.refused
+
+    @property
+    def broker_trouble(self) -> str:
+        """Why nothing is acknowledged just now."""
+        return self._shipper.trouble
+
+    @property
+    def last_ack_age_s(self) -> float | None:
+        """Since Kafka's last answer; None: there was none."""
+        return None if self._last_ack_s is None else self._now_s() - self._last_ack_s
+
+    @property
+    def waiting_s(self) -> float:
+        """For how long something has waited without any answer."""
+        return 0.0 if self._waiting_since_s is None else self._now_s() - self._waiting_since_s
+
+    def ship(self, wait_s: float) -> None:
+        """Submit some reports and note what became of others, waiting at most ``wait_s`` for it."""
+        # Not all there are: acknowledgements must be noted as they come.
+        for _ in range(_ENTRIES_AT_A_TIME):
+            if not self._ready:
+                self._ready.extend(self._taken())
+            if not self._ready or not self._shipper.submit(self._ready[0]):
+                break
+            entry = self._ready.popleft()
+            self._submitted[entry.seq] = entry
+        acked, failed = self._shipper.poll(wait_s)
+        self._note_trouble(bool(acked))
+        for seq in sorted(failed, reverse=True):
+            self._ready.appendleft(self._submitted.pop(seq))
+        for seq in acked:
+            self._submitted.pop(seq, None)
+            self._spool.done(seq)
+        if acked:
+            self.acked += len(acked)
+            self._last_ack_s = self._waiting_since_s = self._now_s()
+        if not self._spool.depth:
+            self._waiting_since_s = None
+        elif self._waiting_since_s is None:
+            self._waiting_since_s = self._now_s()
+
+    def save(self, now: bool = False) -> None:
+        """Save the bookmarks if it is time, or ``now``."""
+        if not now and self._now_s() < self._next_save_s:
+            return
+        self._next_save_s = self._now_s() + _SAVE_EVERY_S
+        if not self._spool.acked:
+            return
+        try:
+            self._bookmarks.save(self._spool.acked)
+        except KbwatchError as error:
+            if not self.trouble:
+                _log.warning("bookmarks can't be saved", error=error)
+            self.trouble = str(error)
+        else:
+            self.trouble = ""
+
+    def close(self, timeout_s: float) -> None:
+        """Disconnect, after ``timeout_s`` for last acknowledgements if Kafka answers at all."""
+        end_s = self._now_s() + timeout_s
+        while self._spool.depth and not self._shipper.trouble and self._now_s() < end_s:
+            self.ship(_ACKS_S)
+        self._shipper.close(0.0)
+        self.ship(0.0)
+        self.save(now=True)
+
+    def _note_trouble(self, answered: bool) -> None:
+        trouble = self._shipper.trouble
+        if trouble and not self._said_trouble:
+            _log.warning("Kafka takes nothing, the spool does", trouble=trouble)
+            self._said_trouble = True
+        elif answered and not trouble and self._said_trouble:
+            _log.info("Kafka takes reports again")
+            self._said_trouble = False
+
+    def _taken(self) -> list[Entry]:
+        try:
+            return self._spool.take(_ENTRIES_AT_A_TIME)
+        except KbwatchError as error:
+            # What was appended can't be brought to the disk: the next append will find the same.
+            _log.warning("the spool can't be synced", error=error)
+            return []

@@ -1,0 +1,64 @@
+"""What a collector on Windows is made of."""
+
+import time
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from collectors import version, windows_api
+from collectors.node import Node
+from collectors.outbox import Shipping
+from collectors.pipeline import Pipeline
+from collectors.selection import Selection
+from collectors.settings import KafkaSettings, Settings
+from collectors.shipper import Shipper
+from collectors.sources.eventlog import EventLogSource
+from collectors.sources.facts import FactsSource
+from collectors.sources.patch_state import PatchStateSource
+from collectors.sources.source import Source
+from collectors.sources.subscription import Clocks
+
+_UNTHROTTLED = 1_000_000
+
+
+class WindowsParts:
+    """The sources of this computer, the pipeline, and Kafka.
+
+    Not ``throttled``: the history is read as fast as it comes, for runs that end.
+    """
+
+    def __init__(self, throttled: bool = True) -> None:
+        self._throttled = throttled
+
+    def sources(self, settings: Settings, node: Node) -> Sequence[Source]:
+        """Event logs, patch states and facts.
+
+        Raises KbwatchError where this is not Windows, or there is no pywin32, or for an XPath that
+        can't be right.
+        """
+        events = windows_api.event_log()
+        clocks = Clocks(now_ms=lambda: time.time_ns() // 1_000_000, now_s=time.monotonic)
+        registry = windows_api.registry()
+        logs = settings.logs
+        if not self._throttled:
+            logs = replace(logs, history_events_per_s=_UNTHROTTLED)
+        return [
+            EventLogSource(events, Selection(logs).subscriptions, logs, node.name, clocks),
+            PatchStateSource(
+                registry,
+                windows_api.run_powershell,
+                windows_api.boot_ms,
+                settings.schedule.patch_state_s,
+                logs.history_days,
+                clocks,
+            ),
+            FactsSource(windows_api.run_powershell, settings.schedule.facts_s, clocks),
+        ]
+
+    def pipeline(self, settings: Settings, node: Node) -> Pipeline:
+        """What makes reports for this node."""
+        return Pipeline(settings, node.name, node.domain, version())
+
+    def shipper(self, kafka: KafkaSettings) -> Shipping:
+        """A connection that is made in the background."""
+        return Shipper(kafka)

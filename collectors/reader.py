@@ -1,0 +1,146 @@
+"""One source in a thread of its own, so that one that hangs holds up no other."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct
+
+from collectors.log import Log
+from collectors.sources.source import Item, Source
+from schemas.errors import KbwatchError
+from schemas.reports import ChannelHealth
+
+ITEMS_AT_A_TIME = 500
+_IDLE_S = 0.2
+_HAND_OVER_S = 0.2
+# A log that is written all the time is looked at five times a second, not at each event.
+_GATHER_S = 0.2
+_HANGS_S = 240.0  # longer than a PowerShell script may take
+_TRY_AGAIN_S = 30.0
+
+_log = Log("source")
+
+
+class Batch(Struct, frozen=True):
+    """What one read gave."""
+
+    source: str
+    items: Sequence[Item]
+
+
+class Reader:
+    """Reads one source and hands over what is there; nobody else touches the source.
+
+    A source that raises is opened anew, behind what was handed over last, after half a minute.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        position: str | None,
+        hand_over: "queue.Queue[Batch]",
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = source.name
+        self._source = source
+        self._position = position
+        self._hand_over = hand_over
+        self._now_s = now_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"source-{self.name}", daemon=True)
+        self._answered_s = now_s()
+        self._trouble = ""
+        self._channels: Mapping[str, ChannelHealth] = {}
+        self._empty_reads = 0
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing comes just now; empty: all is well."""
+        silent_s = self._now_s() - self._answered_s
+        if self._thread.is_alive() and silent_s > _HANGS_S:
+            return f"hangs: no answer for {silent_s:.0f} s"
+        return self._trouble
+
+    @property
+    def channels(self) -> Mapping[str, ChannelHealth]:
+        """How far each channel had been read after the last read."""
+        return self._channels
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the source has had nothing at two reads in a row."""
+        return self._empty_reads >= 2
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def ask_to_stop(self) -> None:
+        """Say that no more is wanted; ``join`` waits for it."""
+        self._stop.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait until the source is closed; False when it hangs, and is left to its thread."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._source.open(self._position)
+                while not self._stop.is_set():
+                    self._read()
+            except KbwatchError as error:
+                self._failed(str(error))
+            except Exception as error:
+                # Whatever a driver or a library throws, the other sources go on.
+                _log.fault("failed", about=self.name, error=error)
+                self._failed(f"{type(error).__name__}: {error}")
+            finally:
+                self._close()
+
+    def _read(self) -> None:
+        items = self._source.read(ITEMS_AT_A_TIME)
+        self._answered_s = self._now_s()
+        self._note_trouble(self._source.trouble)
+        self._channels = self._source.channels()
+        if not items:
+            self._empty_reads += 1
+            self._stop.wait(_IDLE_S)
+            return
+        self._empty_reads = 0
+        batch = Batch(self.name, items)
+        while not self._stop.is_set():
+            try:
+                self._hand_over.put(batch, timeout=_HAND_OVER_S)
+            except queue.Full:
+                # Waiting for the spool is not hanging.
+                self._answered_s = self._now_s()
+                continue
+            self._position = next(
+                (item.position for item in reversed(items) if item.position), self._position
+            )
+            if len(items) < ITEMS_AT_A_TIME:
+                self._stop.wait(_GATHER_S)
+            return
+
+    def _note_trouble(self, trouble: str) -> None:
+        if trouble and trouble != self._trouble:
+            _log.warning("can't be read", about=self.name, trouble=trouble)
+        elif self._trouble and not trouble:
+            _log.info("is read again", about=self.name)
+        self._trouble = trouble
+
+    def _failed(self, trouble: str) -> None:
+        self._answered_s = self._now_s()
+        self._empty_reads = 0
+        self._note_trouble(trouble)
+        self._stop.wait(_TRY_AGAIN_S)
+
+    def _close(self) -> None:
+        try:
+            self._source.close()
+        except Exception as error:
+            _log.fault("failed to close", about=self.name, error=error)

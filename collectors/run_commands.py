@@ -1,0 +1,147 @@
+"""The commands that run the collector, and those that ask how it is."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from collectors import log, status
+from collectors.settings import load
+from collectors.settings_file import SettingsFile
+from schemas.cli_options import AsJson, CollectorConfig, PrintConfig, Set, shown
+
+
+def run(
+    config: CollectorConfig = None, overrides: Set = None, print_config: PrintConfig = False
+) -> None:
+    """Read and ship until Ctrl-C or SIGTERM, then end within ten seconds.
+
+    \b
+    kbwatch-collector run --config C:\\ProgramData\\kbwatch\\collector.toml
+    kbwatch-collector run --set kafka.bootstrap=broker:9092 --set http_port=9477
+
+    A changed settings file takes effect within ten seconds; one with an error changes nothing.
+    """
+    from collectors.parts import WindowsParts
+    from collectors.runtime import Runtime, served
+
+    settings = _settings_file(config, overrides, print_config)
+    log.configure(settings.current.log_level)
+    runtime = Runtime(settings, WindowsParts())
+    with _stopped_by_signals(runtime.stop), served(settings.current, runtime.status):
+        runtime.run()
+
+
+def once(
+    timeout_s: Annotated[
+        float, typer.Option(min=1.0, help="Seconds until what is left waits for the next run.")
+    ] = 600.0,
+    config: CollectorConfig = None,
+    overrides: Set = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Read what is there, ship it, and exit 0 when Kafka has acknowledged all of it.
+
+    Exit 1: not everything was acknowledged in time; it is in the spool, and the next run goes on.
+    For scheduled tasks, and to try a new set-up.
+    """
+    from collectors.parts import WindowsParts
+    from collectors.runtime import Runtime
+
+    settings = _settings_file(config, overrides, print_config)
+    log.configure(settings.current.log_level)
+    runtime = Runtime(settings, WindowsParts(throttled=False))
+    with _stopped_by_signals(runtime.stop):
+        done = runtime.run_until_idle(timeout_s)
+    said = runtime.status()
+    for hint in (*said.problems(), *said.hints()):
+        typer.echo(f"kbwatch-collector: {hint}", err=True)
+    typer.echo(
+        f"{said.records} records read, {said.reports_acked} reports acknowledged, "
+        f"{said.spool_depth} records wait in the spool"
+    )
+    if not done or said.problems():
+        raise typer.Exit(1)
+
+
+def check_command(
+    as_json: AsJson = False,
+    config: CollectorConfig = None,
+    overrides: Set = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Say what would be read and shipped, try the sources and the broker; ship nothing.
+
+    Exit 0: all is well; 1: something is wrong; 2: the settings or the command line are.
+    """
+    from collectors.check import check, lines
+    from collectors.kafka_client import probe
+    from collectors.parts import WindowsParts
+
+    settings = shown(load(config, overrides or ()), print_config)
+    found = check(settings, WindowsParts(throttled=False), probe)
+    if as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+    else:
+        typer.echo("\n".join(lines(found, settings)))
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def status_command(
+    as_json: AsJson = False,
+    config: CollectorConfig = None,
+    overrides: Set = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Say how the running collector is, from its data_dir.
+
+    Exit 0: it runs and does its work; 1: it does not; 2: it can't be asked.
+    """
+    settings = shown(load(config, overrides or ()), print_config)
+    found = status.read(Path(settings.data_dir))
+    if found is None:
+        typer.echo(f"not running: {Path(settings.data_dir) / status.FILE} is not there", err=True)
+        raise typer.Exit(1)
+    gone = found.gone(time.time_ns() // 1_000_000)
+    problems = ((gone,) if gone else ()) + found.problems()
+    if as_json:
+        body = {"problems": problems, "hints": found.hints(), "status": found}
+        typer.echo(msgspec.json.encode(body).decode())
+    else:
+        for problem in problems:
+            typer.echo(f"PROBLEM {problem}")
+        for hint in found.hints():
+            typer.echo(f"hint    {hint}")
+        typer.echo("\n".join(found.lines()))
+    if problems:
+        raise typer.Exit(1)
+
+
+def _settings_file(
+    config: str | None, overrides: list[str] | None, print_config: bool
+) -> SettingsFile:
+    settings = SettingsFile(config, overrides or ())
+    shown(settings.current, print_config)
+    return settings
+
+
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    def stopping(_signal: int, _frame: object) -> None:
+        stop()
+
+    # SIGBREAK is what Windows sends to a console that is closed.
+    names = ("SIGINT", "SIGTERM", "SIGBREAK")
+    ours = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.signal(number, stopping) for number in ours}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,229 @@
+"""The collector: one engine after another, a new one whenever the settings file has changed.
+
+A new engine is what makes every setting take effect alike, however deep it goes; between two of
+them the spool is written out and the sources go on where it stands. The laws of what is read,
+spooled and acknowledged are the engine's (collectors/engine.py).
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from collectors import status as status_file
+from collectors import version
+from collectors.bookmark import Bookmarks
+from collectors.durable import FolderLock
+from collectors.engine import Engine, Processing
+from collectors.log import Log, set_level
+from collectors.node import Node, remember_cluster, this_node
+from collectors.outbox import Shipping
+from collectors.settings import KafkaSettings, Settings
+from collectors.settings_file import SettingsFile
+from collectors.sources.source import Source
+from collectors.spool import Spool
+from collectors.status import WRITTEN_EVERY_S, Status
+from schemas.errors import KbwatchError
+
+_PUBLISHED_EVERY_S = 1.0
+_TRY_AGAIN_S = 5.0
+
+_log = Log("collector")
+
+
+class Parts(Protocol):
+    """What a collector is made of; tests put their own in place of Windows and Kafka.
+
+    Each may raise KbwatchError for settings that can't work; none may wait for a broker.
+    """
+
+    def sources(self, settings: Settings, node: Node) -> Sequence[Source]:
+        """What is read, not opened yet."""
+
+    def pipeline(self, settings: Settings, node: Node) -> Processing:
+        """What makes reports of it."""
+
+    def shipper(self, kafka: KafkaSettings) -> Shipping:
+        """What sends them."""
+
+
+class Runtime:
+    """Runs until ``stop``. It owns ``data_dir``: a second collector there is refused.
+
+    ``run`` and ``run_until_idle`` may be called once, by one thread; ``stop`` and ``status``
+    by any.
+    """
+
+    def __init__(
+        self,
+        settings: SettingsFile,
+        parts: Parts,
+        now_s: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._now_s = now_s
+        self._now_ms = now_ms
+        self._folder = Path(settings.current.data_dir)
+        self._stop = threading.Event()
+        self._started_s = self._published_s = now_s()
+        self._next_write_s = now_s()
+        self._write_trouble = False
+        node = this_node(settings.current.node, self._folder)
+        self._status = Status(
+            version=version(),
+            pid=os.getpid(),
+            fleet=node.fleet,
+            node=node.name,
+            domain=node.domain,
+            written_ms=now_ms(),
+            uptime_s=0.0,
+        )
+
+    def stop(self) -> None:
+        """Ask ``run`` to end; it does within ten seconds. Safe in a signal handler."""
+        self._stop.set()
+
+    def status(self) -> Status:
+        """How the collector is."""
+        return replace(self._status, stalled_s=self._now_s() - self._published_s)
+
+    def run(self) -> None:
+        """Read and ship until ``stop``.
+
+        Raises KbwatchError when it can't begin; later it rather waits, says so and tries again.
+        """
+        with self._owned_folder():
+            engine: Engine | None = self._begun()
+            while True:
+                if engine is not None:
+                    self._run_engine(engine, until=lambda _engine: self._settings.changed())
+                if self._stop.is_set():
+                    return
+                engine = self._begun_again()
+
+    def run_until_idle(self, timeout_s: float) -> bool:
+        """Read what is there and ship it; False when that took too long, or ``stop`` came first.
+
+        What is not acknowledged then stays in the spool for the next run.
+        """
+        end_s = self._now_s() + timeout_s
+        with self._owned_folder():
+            done = False
+
+            def over(engine: Engine) -> bool:
+                nonlocal done
+                done = engine.drained()
+                return done or self._now_s() >= end_s
+
+            self._run_engine(self._begun(), over)
+            return done
+
+    def _run_engine(self, engine: Engine, until: Callable[[Engine], bool]) -> None:
+        engine.start()
+        try:
+            while not self._stop.is_set() and not until(engine):
+                engine.step()
+                self._publish(engine)
+        finally:
+            engine.stop()
+            self._publish(engine, at_once=True)
+
+    def _begun(self) -> Engine:
+        settings = self._settings.current
+        set_level(settings.log_level)
+        node = this_node(settings.node, self._folder)
+        self._remember_cluster()
+        sources = self._parts.sources(settings, node)
+        pipeline = self._parts.pipeline(settings, node)
+        bookmarks = Bookmarks(self._folder / "bookmarks.json")
+        self._status = replace(self._status, fleet=node.fleet, node=node.name, domain=node.domain)
+        with ExitStack() as undo:
+            spool = Spool(self._folder / "spool", settings.spool, self._now_s)
+            undo.callback(spool.close)
+            shipper = self._parts.shipper(settings.kafka)
+            undo.callback(shipper.close, 0.0)
+            engine = Engine(
+                settings, sources, pipeline, spool, shipper, bookmarks, self._now_s, self._now_ms
+            )
+            undo.pop_all()
+        return engine
+
+    def _remember_cluster(self) -> None:
+        try:
+            remember_cluster(self._folder)
+        except OSError as error:
+            _log.warning("the cluster's name can't be noted", error=error)
+
+    def _begun_again(self) -> Engine | None:
+        """An engine for the changed settings, else for those before; None: neither works now."""
+        try:
+            return self._begun()
+        except KbwatchError as error:
+            self._settings.refuse(str(error))
+        try:
+            return self._begun()
+        except KbwatchError as error:
+            _log.warning("can't go on, trying again", error=error)
+            self._publish(None, str(error))
+            self._stop.wait(_TRY_AGAIN_S)
+            return None
+
+    def _publish(self, engine: Engine | None, trouble: str = "", at_once: bool = False) -> None:
+        now = self._now_s()
+        if not at_once and now < self._published_s + _PUBLISHED_EVERY_S:
+            return
+        status = replace(
+            self._status,
+            written_ms=self._now_ms(),
+            uptime_s=now - self._started_s,
+            settings_trouble=self._settings.trouble,
+            restart_needed=self._settings.restart_needed,
+            trouble=trouble,
+        )
+        self._status = engine.status(status) if engine else status
+        self._published_s = now
+        if now >= self._next_write_s or at_once:
+            self._next_write_s = now + WRITTEN_EVERY_S
+            self._write()
+
+    def _write(self) -> None:
+        try:
+            status_file.write(self._folder, self._status)
+        except OSError as error:
+            if not self._write_trouble:
+                _log.warning("status.json can't be written", error=error)
+            self._write_trouble = True
+        else:
+            self._write_trouble = False
+
+    @contextmanager
+    def _owned_folder(self) -> Iterator[None]:
+        lock = FolderLock(self._folder)
+        try:
+            yield
+        finally:
+            self._status = replace(self._status, running=False, written_ms=self._now_ms())
+            self._write()
+            lock.release()
+
+
+@contextmanager
+def served(settings: Settings, of: Callable[[], Status]) -> Iterator[None]:
+    """/metrics and /healthz meanwhile, if settings ask for them. Raises KbwatchError."""
+    if not settings.http_port:
+        yield
+        return
+    from collectors.http import HttpServer  # memory that most nodes need not spend
+
+    server = HttpServer(settings.http_port, of)
+    try:
+        yield
+    finally:
+        server.close()

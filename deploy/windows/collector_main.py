@@ -1,0 +1,5 @@
+"""What the packaged collector starts."""
+
+from collectors.cli import main
+
+main()
