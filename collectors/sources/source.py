@@ -27,10 +27,11 @@ class Item(Struct, frozen=True):
 class Source(Protocol):
     """Something that is read again and again.
 
-    Laws: ``read`` never waits longer than a second and returns what is there, oldest first; what
-    was returned is not returned again until ``open``; a source that can't be read now returns
-    nothing, says why in ``trouble``, and tries again at later calls. Only ``open`` may raise
-    KbwatchError, for settings that can never work.
+    Each source has a thread of its own. Laws: ``read`` returns what is there, oldest first, and
+    waits a second at most, or as long as a script it runs may take; what was returned is not
+    returned again until ``open``; a source that can't be read now returns nothing, says why in
+    ``trouble``, and tries again at later calls. Only ``open`` may raise KbwatchError, for settings
+    that can never work.
     """
 
     @property
