@@ -62,8 +62,9 @@ seeds: $(STAMP) ## KB5062557's month for SEED 1 to 20, with and without the defe
 	$(BIN)/python -m streams.regbench.runner seeds --seeds 1-20
 	$(BIN)/python -m streams.regbench.runner seeds --seeds 1-20 --harmless
 
-bench: $(STAMP) ## what detection costs, as ratios; writes build/bench/summary.json
+bench: setup ## what detection and a collector cost; writes build/bench/{summary,collector}.json
 	$(BIN)/python -m tests.bench.detection
+	$(BIN)/python -m tests.bench.collector
 
 margins: $(STAMP) ## learn the shipped default margins anew (design seeds)
 	$(BIN)/python -m streams.regbench.runner margins --out streams/detection/default_margins.toml

@@ -35,6 +35,8 @@ class _Scan(Struct):
 
     segment: Segment
     durable: int = 0
+    sound: list[int] = []
+    """Sequence numbers of the sound entries."""
     fresh: list[int] = []
     """Sequence numbers that no entry of the file calls durable."""
     behind: list[tuple[int, int]] = []
@@ -92,16 +94,22 @@ def recover(folder: Path, segment_bytes: int, tally: Tally) -> Recovered:
 
 
 def _sound_to(lanes: Iterable[list[_Scan]], settled: int, last_seq: int) -> int:
-    """The last sequence number before the first damage in any lane."""
+    """The last sequence number before the first that damage has cost.
+
+    Torn entries that were not durable cost none: ``last_seq`` stands before them.
+    """
     sound_to = last_seq
+    there: set[int] = set()
     for lane in lanes:
+        there.update(seq for scan in lane for seq in scan.sound)
         before = settled
         for scan in lane:
             if scan.sound_to is not None:
                 sound_to = min(sound_to, max(before, scan.sound_to))
                 break
             before = max(before, scan.segment.last_seq)
-    return sound_to
+    gone = (seq for seq in range(sound_to + 1, last_seq + 1) if seq not in there)
+    return next(gone, last_seq + 1) - 1
 
 
 def _mend(lane: Lane, segment: Segment) -> None:
@@ -125,7 +133,7 @@ def _scan(
     positions of ``doubtful`` entries.
     """
     segment = Segment(path, priority)
-    scan = _Scan(segment, fresh=[], behind=[])
+    scan = _Scan(segment, sound=[], behind=[])
     with path.open("rb") as file:
         left_bytes = os.fstat(file.fileno()).st_size - FILE_HEAD_BYTES
         check_version(file, path)
@@ -158,8 +166,8 @@ def _scan(
             segment.last_seq = entry.seq
             segment.size_bytes = offset
             scan.durable = max(scan.durable, entry.durable)
-            scan.fresh.append(entry.seq)
-    scan.fresh = [seq for seq in scan.fresh if seq > scan.durable]
+            scan.sound.append(entry.seq)
+    scan.fresh = [seq for seq in scan.sound if seq > scan.durable]
     segment.dirty = bool(scan.fresh)
     return scan
 

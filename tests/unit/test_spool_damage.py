@@ -19,6 +19,7 @@ from tests.fixtures.spooling import (
     Clock,
     Opener,
     bundle,
+    number,
     numbers,
     opener,
     segments,
@@ -237,6 +238,74 @@ class TestDamage:
         (tmp_path / "marks").write_bytes(b"")
         (tmp_path / "dropped.json").write_bytes(b"\0\0")
         assert numbers(opened()) == [1, 2]
+
+
+class TestPositionsBehindDamage:
+    """What is gone must be read again, so nothing behind it may say how far it was read."""
+
+    def damaged(self, tmp_path: Path, opened: Opener) -> None:
+        """Noise 1, 2 and 3 is durable, then torn behind 1; failures 4 and 5 are whole."""
+        spool = opened(small(fsync_s=0))
+        spool.append([bundle(1, Priority.NOISE)])
+        (noise,) = segments(tmp_path, "noise")
+        size_bytes = noise.stat().st_size
+        spool.append([bundle(2, Priority.NOISE), bundle(3, Priority.NOISE)])
+        spool.append([bundle(4, Priority.FAILURE), bundle(5, Priority.FAILURE)])
+        spool.close()
+        with noise.open("r+b") as file:
+            file.truncate(size_bytes + 10)
+
+    def test_is_not_believed_and_still_sent(self, tmp_path: Path, opened: Opener) -> None:
+        self.damaged(tmp_path, opened)
+        spool = opened()
+        assert spool.spooled == {"eventlog": "1"}
+        entries = spool.take(9)
+        assert [number(entry.bundle) for entry in entries] == [1, 4, 5]
+        for entry in entries:
+            spool.done(entry.seq)
+        assert spool.acked == {"eventlog": "1"}
+
+    def test_is_never_believed_later_on(self, tmp_path: Path, opened: Opener) -> None:
+        self.damaged(tmp_path, opened)
+        opened()
+        spool = opened()
+        assert spool.spooled == {"eventlog": "1"}
+        spool.append([bundle(2), bundle(3)])
+        spool.close()
+        again = opened()
+        assert again.spooled == {"eventlog": "3"}
+        for entry in again.take(9):
+            again.done(entry.seq)
+        assert again.acked == {"eventlog": "3"}
+
+    def test_what_was_settled_before_the_damage_is_no_reason(
+        self, tmp_path: Path, opened: Opener
+    ) -> None:
+        spool = opened(small(fsync_s=0))
+        spool.append([bundle(i) for i in range(1, 6)])
+        for entry in spool.take(2):
+            spool.done(entry.seq)
+        spool.close()
+        (path,) = segments(tmp_path)
+        raw = bytearray(path.read_bytes())
+        raw[60] ^= 0xFF  # in the first entry
+        path.write_bytes(raw)
+        assert opened().spooled == {"eventlog": "5"}
+
+    @pytest.mark.parametrize("left_bytes", [0, 5])
+    def test_a_file_without_even_a_head_is_damage(
+        self, tmp_path: Path, opened: Opener, left_bytes: int
+    ) -> None:
+        spool = opened(small(fsync_s=0))
+        spool.append([bundle(1, Priority.NOISE)])
+        spool.append([bundle(2, Priority.FAILURE)])
+        spool.append([bundle(3, Priority.NOISE)])
+        spool.close()
+        (path,) = segments(tmp_path, "failure")
+        path.write_bytes(path.read_bytes()[:left_bytes])
+        again = opened()
+        assert again.spooled == {"eventlog": "1"}
+        assert numbers(again) == [1, 3]
 
 
 def test_every_byte_of_a_torn_tail(tmp_path: Path, opened: Opener) -> None:

@@ -52,7 +52,8 @@ class Against(RuleBasedStateMachine):
         assert len(missing) <= sum(self.spool.dropped.values())
         assert self.spool.depth == 0
         if self.spool.acked:
-            assert self.spool.acked == {"eventlog": str(self.next - 1)}
+            # What was refused last leaves its position to the next append.
+            assert int(self.spool.acked["eventlog"]) >= max(self.acked, default=0)
         self.spool.close()
         self._temporary.cleanup()
         self._no_fsync.undo()
