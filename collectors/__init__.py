@@ -1,4 +1,6 @@
-"""What runs on a node, or on the one server that nodes forward their events to."""
+"""What runs on a node: sources/ → pipeline/ → spool/ → shipping/, driven by runtime/, told what to
+do by command/.
+"""
 
 from importlib import metadata
 

@@ -9,11 +9,11 @@ def main() -> None:
     """Run the command line; the entry point of ``kbwatch-collector``."""
     try:
         if sys.argv[1:2] == ["service"]:
-            from collectors.service import main as serve
+            from collectors.runtime.service import main as serve
 
             serve(sys.argv[2:])
         else:
-            from collectors.commands import app
+            from collectors.command.commands import app
 
             app()
     except KbwatchError as error:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from collectors.log import Log
-from collectors.selection import Subscription
+from collectors.pipeline.selection import Subscription
+from collectors.runtime.log import Log
 from collectors.settings import LogSettings
 from collectors.sources.record_ids import Mark
 from collectors.sources.source import Item
 from collectors.sources.subscription import Clocks, PullSubscription, Reading, State
-from collectors.windows_api import EventLogApi, Fault, Handle, WindowsApiError
+from collectors.sources.windows_api import EventLogApi, Fault, Handle, WindowsApiError
 from schemas.errors import KbwatchError
 from schemas.reports import ChannelHealth
 from schemas.windows.names import node_name

@@ -16,10 +16,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from collectors.log import Log
+from collectors.runtime.log import Log
 from collectors.sources.source import Item
 from collectors.sources.subscription import Clocks
-from collectors.windows_api import PowerShell, WindowsApiError
+from collectors.sources.windows_api import PowerShell, WindowsApiError
 from schemas.codec import DecodeError, encode
 from schemas.reports import ChannelHealth, Facts
 from schemas.windows.names import node_name
@@ -198,7 +198,7 @@ class FactsSource:
 
 
 def _script() -> str:
-    return resources.files("collectors").joinpath("facts.ps1").read_text(encoding="ascii")
+    return resources.files("collectors.sources").joinpath("facts.ps1").read_text(encoding="ascii")
 
 
 def _roles(found: dict[str, Any]) -> list[str]:

@@ -1,8 +1,9 @@
 """The patch state of this node: registry, component store, update history → steps of KBs.
 
-Which step follows from what is decided in collectors/patch_machine.py. Where to look: docs of
-Microsoft for ``CurrentVersion`` (``CurrentBuildNumber``, ``UBR``), "Tip of the Day: CBS Servicing
-States Chart - Refresher" for packages, "IUpdateSearcher::QueryHistory method" for the history.
+Which step follows from what is decided in collectors/sources/patch_machine.py. Where to look:
+docs of Microsoft for ``CurrentVersion`` (``CurrentBuildNumber``, ``UBR``), "Tip of the Day: CBS
+Servicing States Chart - Refresher" for packages, "IUpdateSearcher::QueryHistory method" for the
+history.
 """
 
 from collections import deque
@@ -11,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from collectors import patch_machine
-from collectors.log import Log
-from collectors.patch_machine import HistoryEntry, Memory, Observation, Package
+from collectors.runtime.log import Log
+from collectors.sources import patch_machine
+from collectors.sources.patch_machine import HistoryEntry, Memory, Observation, Package
 from collectors.sources.source import Item
 from collectors.sources.subscription import Clocks
-from collectors.windows_api import Fault, PowerShell, RegistryApi, WindowsApiError
+from collectors.sources.windows_api import Fault, PowerShell, RegistryApi, WindowsApiError
 from schemas.reports import ChannelHealth, PatchState
 from schemas.windows.system_time import time_ms
 

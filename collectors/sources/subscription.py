@@ -12,7 +12,7 @@ from enum import Enum
 from msgspec import Struct
 
 from collectors.sources.record_ids import Ledger, Mark
-from collectors.windows_api import EventLogApi, Fault, Handle, LogState, WindowsApiError
+from collectors.sources.windows_api import EventLogApi, Fault, Handle, LogState, WindowsApiError
 from schemas.codec import DecodeError
 from schemas.reports import ChannelHealth, Event
 from schemas.windows.event_xml import event_of

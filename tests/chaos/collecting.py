@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from collectors import status as status_file
-from collectors.status import Status
+from collectors.runtime import status as status_file
+from collectors.runtime.status import Status
 from schemas.settings import KafkaSettings
 from tests.chaos.arrived import Arrived, read
 from tests.integration.file_log import CHANNEL, Writer

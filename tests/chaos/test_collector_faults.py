@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.limits import SUMMARY_PROVIDER
+from collectors.pipeline.limits import SUMMARY_PROVIDER
 from schemas.settings import Settings
 from tests.chaos.arrived import Arrived
 from tests.chaos.collecting import UNLIMITED, Collecting

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from collectors import status
-from collectors.selection import Selection
+from collectors.pipeline.selection import Selection
+from collectors.runtime import status
 from collectors.settings import LogSettings, Settings
 
 ROOT = Path(__file__).parents[2]

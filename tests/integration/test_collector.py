@@ -13,17 +13,17 @@ from typing import Any
 
 import pytest
 
-from collectors.bookmark import Bookmarks
-from collectors.check import check
-from collectors.http import HttpServer
-from collectors.kafka_client import probe
-from collectors.node import Node
-from collectors.pipeline import Pipeline
-from collectors.runtime import Runtime
+from collectors.command.check import check
+from collectors.pipeline.pipeline import Pipeline
+from collectors.runtime.http import HttpServer
+from collectors.runtime.node import Node
+from collectors.runtime.runtime import Runtime
+from collectors.runtime.settings_file import SettingsFile
 from collectors.settings import KafkaSettings, Settings
-from collectors.settings_file import SettingsFile
-from collectors.shipper import Shipper
+from collectors.shipping.kafka_client import probe
+from collectors.shipping.shipper import Shipper
 from collectors.sources.source import Item, Source
+from collectors.spool.bookmark import Bookmarks
 from schemas.codec import decode
 from schemas.reports import ChannelHealth, Event, Heartbeat, NodeReport
 from schemas.settings import KafkaSettings as ServerKafkaSettings

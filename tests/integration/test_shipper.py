@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from collectors.bundle import Bundle, Priority
-from collectors.kafka_client import probe
 from collectors.settings import KafkaSettings, SpoolSettings
-from collectors.shipper import Shipper, ship
-from collectors.spool import Entry, Spool
+from collectors.shipping.kafka_client import probe
+from collectors.shipping.shipper import Shipper, ship
+from collectors.spool.bundle import Bundle, Priority
+from collectors.spool.spool import Entry, Spool
 from deploy.local import kafka
 from schemas.codec import decode
 from schemas.errors import KbwatchError

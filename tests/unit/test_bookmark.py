@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.bookmark import Bookmarks
+from collectors.spool.bookmark import Bookmarks
 from schemas.errors import KbwatchError
 
 OLD, NEW = {"eventlog": "10", "facts": "a"}, {"eventlog": "20", "facts": "b"}

@@ -11,14 +11,15 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from collectors import install, log
-from collectors.check import masked
-from collectors.http import HttpServer, exposition
-from collectors.node import cluster_name, remember_cluster, this_node
+from collectors.command import install
+from collectors.command.check import masked
+from collectors.runtime import log
+from collectors.runtime.http import HttpServer, exposition
+from collectors.runtime.node import cluster_name, remember_cluster, this_node
+from collectors.runtime.settings_file import SettingsFile
+from collectors.runtime.status import SourceStatus, Status
 from collectors.settings import KafkaSettings, NodeSettings, RedactSettings, Settings
-from collectors.settings_file import SettingsFile
-from collectors.status import SourceStatus, Status
-from collectors.windows_api import Fault, WindowsApiError
+from collectors.sources.windows_api import Fault, WindowsApiError
 from schemas.errors import KbwatchError
 from schemas.reports import ChannelHealth
 

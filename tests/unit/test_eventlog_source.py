@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collectors.selection import Subscription
+from collectors.pipeline.selection import Subscription
 from collectors.settings import LogSettings
 from collectors.sources.eventlog import EventLogSource
 from collectors.sources.source import Item, Source
-from collectors.windows_api import EventLogApi, Fault, Handle
+from collectors.sources.windows_api import EventLogApi, Fault, Handle
 from schemas.errors import KbwatchError
 from schemas.reports import ChannelHealth, Event
 from tests.fixtures.fake_windows import Clock, FakeEventLog, FileEventLog, event_xml

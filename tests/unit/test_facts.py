@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from collectors.sources.facts import FactsSource, parse, remembered
 from collectors.sources.source import Source
-from collectors.windows_api import Fault, WindowsApiError, run_powershell
+from collectors.sources.windows_api import Fault, WindowsApiError, run_powershell
 from schemas.codec import DecodeError, decode, encode
 from schemas.reports import Facts
 from tests.fixtures.fake_windows import Clock
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "facts"
 T0 = 1_752_600_000_000  # 2025-07-15
-SCRIPT = resources.files("collectors").joinpath("facts.ps1").read_text()
+SCRIPT = resources.files("collectors.sources").joinpath("facts.ps1").read_text()
 
 QUERIES = re.findall(r"(?m)^Read-Fact '(\w+)'", SCRIPT)
 FIELDS = ["id", "name", "version", "state", "build", "volume", "device", "type", "protection"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from collectors.kafka_client import Secret, check_security, producer_options
 from collectors.settings import KafkaSettings
+from collectors.shipping.kafka_client import Secret, check_security, producer_options
 from schemas.errors import KbwatchError
 
 

@@ -7,8 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from collectors.limits import MAX_KINDS, SUMMARY_ID, SUMMARY_PROVIDER, WINDOW_MS, Kept, Limiter
-from collectors.positions import Mark
+from collectors.pipeline.limits import (
+    MAX_KINDS,
+    SUMMARY_ID,
+    SUMMARY_PROVIDER,
+    WINDOW_MS,
+    Kept,
+    Limiter,
+)
+from collectors.pipeline.positions import Mark
 from collectors.settings import LimitSettings
 from schemas.reports import Event
 from schemas.windows.taxonomy import classify

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.patch_machine import (
+from collectors.sources.patch_machine import (
     HistoryEntry,
     Memory,
     Observation,
@@ -15,7 +15,7 @@ from collectors.patch_machine import (
 )
 from collectors.sources.patch_state import PatchStateSource
 from collectors.sources.source import Item, Source
-from collectors.windows_api import Fault, WindowsApiError
+from collectors.sources.windows_api import Fault, WindowsApiError
 from schemas.reports import PatchState
 from tests.fixtures.fake_windows import Clock, FakeRegistry
 

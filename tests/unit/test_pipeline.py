@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from collectors.bundle import Bundle, Priority
-from collectors.bundling import MAX_RECORDS
-from collectors.fitting import fitted
-from collectors.limits import SUMMARY_PROVIDER
-from collectors.pipeline import MAX_ORIGINS, Pipeline
+from collectors.pipeline.bundling import MAX_RECORDS
+from collectors.pipeline.fitting import fitted
+from collectors.pipeline.limits import SUMMARY_PROVIDER
+from collectors.pipeline.pipeline import MAX_ORIGINS, Pipeline
 from collectors.settings import LimitSettings, NodeSettings, ScheduleSettings, Settings
 from collectors.sources.source import Item
+from collectors.spool.bundle import Bundle, Priority
 from schemas.codec import MAX_MESSAGE_BYTES, decode, encode
 from schemas.errors import KbwatchError
 from schemas.reports import (

@@ -12,8 +12,8 @@ from evtx import PyEvtxParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.own_patterns import PIECE_LENGTH
-from collectors.redact import Redactor
+from collectors.pipeline.own_patterns import PIECE_LENGTH
+from collectors.pipeline.redact import Redactor
 from collectors.settings import RedactSettings
 from schemas.errors import KbwatchError
 from schemas.formats.evtx import event_of

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from collectors import reader
-from collectors import status as status_file
-from collectors.bookmark import Bookmarks
-from collectors.bundle import Bundle
-from collectors.engine import Engine
-from collectors.node import Node
-from collectors.pipeline import Pipeline
-from collectors.runtime import Runtime
+from collectors.pipeline.pipeline import Pipeline
+from collectors.runtime import reader
+from collectors.runtime import status as status_file
+from collectors.runtime.engine import Engine
+from collectors.runtime.node import Node
+from collectors.runtime.runtime import Runtime
+from collectors.runtime.settings_file import SettingsFile
 from collectors.settings import KafkaSettings, Settings, SpoolSettings
-from collectors.settings_file import SettingsFile
 from collectors.sources.source import Item, Source
-from collectors.spool import Entry, Spool, SpoolFull
+from collectors.spool.bookmark import Bookmarks
+from collectors.spool.bundle import Bundle
+from collectors.spool.spool import Entry, Spool, SpoolFull
 from schemas.errors import KbwatchError
 from schemas.reports import ChannelHealth, Event, Heartbeat
 

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from collectors.selection import (
+from collectors.pipeline.selection import (
     FORWARDED,
     MAX_COMPARISONS,
     Clause,

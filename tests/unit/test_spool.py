@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from collectors.bundle import Bundle, Priority
-from collectors.spool import Spool
+from collectors.spool.bundle import Bundle, Priority
+from collectors.spool.spool import Spool
 from schemas.errors import KbwatchError
 from schemas.reports import Event
 from tests.fixtures.spooling import (

@@ -12,8 +12,8 @@ from zlib import crc32
 
 import pytest
 
-from collectors.bundle import Priority
-from collectors.spool import SpoolFull
+from collectors.spool.bundle import Priority
+from collectors.spool.spool import SpoolFull
 from schemas.errors import KbwatchError
 from tests.fixtures.spooling import (
     Clock,
@@ -104,8 +104,8 @@ class TestDurability:
 import resource, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from pathlib import Path
-from collectors.bundle import Priority
-from collectors.spool import Spool, SpoolFull
+from collectors.spool.bundle import Priority
+from collectors.spool.spool import Spool, SpoolFull
 from tests.fixtures.spooling import bundle, numbers, small
 spool = Spool(Path({str(tmp_path)!r}), small())
 spool.append([bundle(1), bundle(2, Priority.KEEP)])

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from collectors.bundle import Priority
-from collectors.segments import FILE_HEAD_BYTES, read_entry
-from collectors.spool import Spool
+from collectors.spool.bundle import Priority
+from collectors.spool.segments import FILE_HEAD_BYTES, read_entry
+from collectors.spool.spool import Spool
 from tests.fixtures.spooling import (
     MIB,
     Clock,

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from collectors import windows_api
-from collectors.windows_api import EventLogApi, Fault, LogState, WindowsApiError
+from collectors.sources import windows_api
+from collectors.sources.windows_api import EventLogApi, Fault, LogState, WindowsApiError
 from schemas.errors import KbwatchError
 
 

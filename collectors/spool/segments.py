@@ -16,8 +16,8 @@ from zlib import crc32
 
 from msgspec import Struct
 
-from collectors.bundle import Priority
-from collectors.progress import Placed
+from collectors.spool.bundle import Priority
+from collectors.spool.progress import Placed
 from schemas.codec import MAX_MESSAGE_BYTES
 from schemas.errors import KbwatchError
 

@@ -13,10 +13,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from collectors.bundle import Bundle, Priority
-from collectors.kafka_client import check_security, connect, drop
 from collectors.settings import KafkaSettings
-from collectors.spool import Entry
+from collectors.shipping.kafka_client import check_security, connect, drop
+from collectors.spool.bundle import Bundle, Priority
+from collectors.spool.spool import Entry
 from schemas.codec import DecodeError, encode
 from schemas.errors import KbwatchError
 from schemas.reports import NodeReport

@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from collectors.bookmark import Bookmarks
-from collectors.log import Log
-from collectors.spool import Entry, Spool
+from collectors.runtime.log import Log
+from collectors.spool.bookmark import Bookmarks
+from collectors.spool.spool import Entry, Spool
 from schemas.errors import KbwatchError
 
 _ENTRIES_AT_A_TIME = 32
@@ -17,7 +17,7 @@ _log = Log("outbox")
 
 
 class Shipping(Protocol):
-    """What is needed of a shipper (collectors/shipper.py)."""
+    """What is needed of a shipper (collectors/shipping/shipper.py)."""
 
     @property
     def trouble(self) -> str:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from collectors.positions import Mark
+from collectors.pipeline.positions import Mark
 from collectors.settings import LimitSettings
 from schemas.reports import Event
 from schemas.windows.names import service_key

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from msgspec import DecodeError, Struct, msgpack
 
-from collectors.bundle import Bundle, Priority
-from collectors.durable import FolderLock, sync_folder
-from collectors.lanes import Batch, Lane
-from collectors.packing import Packed, packed
-from collectors.progress import Progress
-from collectors.recovery import recover
-from collectors.segments import Segment, pack
 from collectors.settings import SpoolSettings
-from collectors.tally import Tally
+from collectors.spool.bundle import Bundle, Priority
+from collectors.spool.durable import FolderLock, sync_folder
+from collectors.spool.lanes import Batch, Lane
+from collectors.spool.packing import Packed, packed
+from collectors.spool.progress import Progress
+from collectors.spool.recovery import recover
+from collectors.spool.segments import Segment, pack
+from collectors.spool.tally import Tally
 from schemas.errors import KbwatchError
 from schemas.reports import NodeReport
 

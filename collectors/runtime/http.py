@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 
-from collectors.status import Status
+from collectors.runtime.status import Status
 from schemas.errors import KbwatchError
 
 _HOST = "127.0.0.1"

@@ -10,9 +10,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from collectors import log, status
+from collectors.runtime import log, status
+from collectors.runtime.settings_file import SettingsFile
 from collectors.settings import load
-from collectors.settings_file import SettingsFile
 from schemas.cli_options import AsJson, CollectorConfig, PrintConfig, Set, shown
 
 
@@ -27,8 +27,8 @@ def run(
 
     A changed settings file takes effect within ten seconds; one with an error changes nothing.
     """
-    from collectors.parts import WindowsParts
-    from collectors.runtime import Runtime, served
+    from collectors.runtime.parts import WindowsParts
+    from collectors.runtime.runtime import Runtime, served
 
     settings = _settings_file(config, overrides, print_config)
     log.configure(settings.current.log_level)
@@ -50,8 +50,8 @@ def once(
     Exit 1: not everything was acknowledged in time; it is in the spool, and the next run goes on.
     For scheduled tasks, and to try a new set-up.
     """
-    from collectors.parts import WindowsParts
-    from collectors.runtime import Runtime
+    from collectors.runtime.parts import WindowsParts
+    from collectors.runtime.runtime import Runtime
 
     settings = _settings_file(config, overrides, print_config)
     log.configure(settings.current.log_level)
@@ -79,9 +79,9 @@ def check_command(
 
     Exit 0: all is well; 1: something is wrong; 2: the settings or the command line are.
     """
-    from collectors.check import check, lines
-    from collectors.kafka_client import probe
-    from collectors.parts import WindowsParts
+    from collectors.command.check import check, lines
+    from collectors.runtime.parts import WindowsParts
+    from collectors.shipping.kafka_client import probe
 
     settings = shown(load(config, overrides or ()), print_config)
     found = check(settings, WindowsParts(throttled=False), probe)

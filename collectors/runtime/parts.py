@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from collectors import version, windows_api
-from collectors.node import Node
-from collectors.outbox import Shipping
-from collectors.pipeline import Pipeline
-from collectors.selection import Selection
+from collectors import version
+from collectors.pipeline.pipeline import Pipeline
+from collectors.pipeline.selection import Selection
+from collectors.runtime.node import Node
+from collectors.runtime.outbox import Shipping
 from collectors.settings import KafkaSettings, Settings
-from collectors.shipper import Shipper
+from collectors.shipping.shipper import Shipper
+from collectors.sources import windows_api
 from collectors.sources.eventlog import EventLogSource
 from collectors.sources.facts import FactsSource
 from collectors.sources.patch_state import PatchStateSource

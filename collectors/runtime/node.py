@@ -4,8 +4,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from collectors import windows_api
 from collectors.settings import NodeSettings
+from collectors.sources import windows_api
 from schemas.errors import KbwatchError
 from schemas.windows.names import node_name
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from msgspec import DecodeError, Struct, msgpack
 
-from collectors.bundle import Priority
-from collectors.lanes import Lane
-from collectors.segments import (
+from collectors.spool.bundle import Priority
+from collectors.spool.lanes import Lane
+from collectors.spool.segments import (
     FILE_HEAD_BYTES,
     SUFFIX,
     Damaged,
@@ -16,7 +16,7 @@ from collectors.segments import (
     check_version,
     read_entry,
 )
-from collectors.tally import Tally
+from collectors.spool.tally import Tally
 
 _POSITIONS = msgpack.Decoder(dict[str, str])
 

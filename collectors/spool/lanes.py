@@ -4,8 +4,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from collectors.bundle import Priority
-from collectors.segments import FILE_HEAD_BYTES, Damaged, Segment, Stored, read_entry
+from collectors.spool.bundle import Priority
+from collectors.spool.segments import FILE_HEAD_BYTES, Damaged, Segment, Stored, read_entry
 
 _READ_BYTES = 128 * 1024
 

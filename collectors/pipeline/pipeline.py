@@ -1,7 +1,7 @@
 """From what sources read to reports: records, limits, redaction, bundles. Pure: no I/O, no clock.
 
-What a source hands in is wanted: sources select (collectors/selection.py), and hand in items
-without records for what they leave out, so that their position moves on.
+What a source hands in is wanted: sources select (collectors/pipeline/selection.py), and hand in
+items without records for what they leave out, so that their position moves on.
 
 Headers promise the heartbeats that this collector sends, for its own node, while it reads back
 history too: detection takes what was sent last, and counts the log before the first heartbeat as
@@ -17,14 +17,14 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from collectors.bundle import Bundle, Priority
-from collectors.bundling import Bundler, priority_of
-from collectors.fitting import fitted
-from collectors.limits import Limiter
-from collectors.positions import Mark, Positions
-from collectors.redact import Redactor
+from collectors.pipeline.bundling import Bundler, priority_of
+from collectors.pipeline.fitting import fitted
+from collectors.pipeline.limits import Limiter
+from collectors.pipeline.positions import Mark, Positions
+from collectors.pipeline.redact import Redactor
 from collectors.settings import Settings
 from collectors.sources.source import Item
+from collectors.spool.bundle import Bundle, Priority
 from schemas.codec import MAJOR_VERSION
 from schemas.errors import KbwatchError
 from schemas.reports import Boot, ChannelHealth, Event, Heartbeat, Name, NodeReport, Record
@@ -49,7 +49,7 @@ class Pipeline:
     """What one collector does to records.
 
     Law: each record that is taken leaves once, in one report, or is counted: in a summary
-    (collectors/limits.py), or in ``refused`` and the next heartbeat's ``dropped``.
+    (collectors/pipeline/limits.py), or in ``refused`` and the next heartbeat's ``dropped``.
 
     Raises KbwatchError for names and patterns that can't be used.
     """

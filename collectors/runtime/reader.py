@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from collectors.log import Log
+from collectors.runtime.log import Log
 from collectors.sources.source import Item, Source
 from schemas.errors import KbwatchError
 from schemas.reports import ChannelHealth

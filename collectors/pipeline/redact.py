@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
-from collectors.own_patterns import compiled, hidden
+from collectors.pipeline.own_patterns import compiled, hidden
 from collectors.settings import RedactSettings
 from schemas.reports import Event
 from schemas.windows.tables import taxonomy

@@ -11,7 +11,8 @@ from typing import Annotated, BinaryIO, cast
 import msgspec
 import typer
 
-from collectors import install_commands, run_commands, version
+from collectors import version
+from collectors.command import install_commands, run_commands
 from schemas.codec import encode
 from schemas.errors import KbwatchError
 from schemas.reports import Name, NodeReport
@@ -100,13 +101,13 @@ def replay_evtx(
     _check_name("--site", site)
     if bootstrap:
         from collectors.settings import KafkaSettings
-        from collectors.shipper import Shipper, ship
+        from collectors.shipping.shipper import Shipper, ship
 
         with Shipper(KafkaSettings(bootstrap=bootstrap, timeout_s=timeout_s), topic) as shipper:
             for reports in _read(files, fleet, site):
                 ship(shipper, reports, timeout_s)
     else:
-        from collectors.shipper import stamped
+        from collectors.shipping.shipper import stamped
 
         with _opened(out) as stream:
             for reports in _read(files, fleet, site):

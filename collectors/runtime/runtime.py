@@ -2,7 +2,7 @@
 
 A new engine is what makes every setting take effect alike, however deep it goes; between two of
 them the spool is written out and the sources go on where it stands. The laws of what is read,
-spooled and acknowledged are the engine's (collectors/engine.py).
+spooled and acknowledged are the engine's (collectors/runtime/engine.py).
 """
 
 import os
@@ -15,19 +15,19 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from collectors import status as status_file
 from collectors import version
-from collectors.bookmark import Bookmarks
-from collectors.durable import FolderLock
-from collectors.engine import Engine, Processing
-from collectors.log import Log, set_level
-from collectors.node import Node, remember_cluster, this_node
-from collectors.outbox import Shipping
+from collectors.runtime import status as status_file
+from collectors.runtime.engine import Engine, Processing
+from collectors.runtime.log import Log, set_level
+from collectors.runtime.node import Node, remember_cluster, this_node
+from collectors.runtime.outbox import Shipping
+from collectors.runtime.settings_file import SettingsFile
+from collectors.runtime.status import WRITTEN_EVERY_S, Status
 from collectors.settings import KafkaSettings, Settings
-from collectors.settings_file import SettingsFile
 from collectors.sources.source import Source
-from collectors.spool import Spool
-from collectors.status import WRITTEN_EVERY_S, Status
+from collectors.spool.bookmark import Bookmarks
+from collectors.spool.durable import FolderLock
+from collectors.spool.spool import Spool
 from schemas.errors import KbwatchError
 
 _PUBLISHED_EVERY_S = 1.0
@@ -220,7 +220,7 @@ def served(settings: Settings, of: Callable[[], Status]) -> Iterator[None]:
     if not settings.http_port:
         yield
         return
-    from collectors.http import HttpServer  # memory that most nodes need not spend
+    from collectors.runtime.http import HttpServer  # memory that most nodes need not spend
 
     server = HttpServer(settings.http_port, of)
     try:

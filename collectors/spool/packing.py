@@ -5,8 +5,8 @@ from typing import Any
 from msgspec import Struct, convert, msgpack, to_builtins
 from msgspec.structs import replace
 
-from collectors.bundle import Bundle
-from collectors.segments import ENTRY_HEAD_BYTES, FILE_HEAD_BYTES
+from collectors.spool.bundle import Bundle
+from collectors.spool.segments import ENTRY_HEAD_BYTES, FILE_HEAD_BYTES
 from schemas.reports import NodeReport
 
 

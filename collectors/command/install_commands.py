@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from collectors import install
-from collectors.install import Step
+from collectors.command import install
+from collectors.command.install import Step
 from collectors.settings import Settings, load
 from schemas.cli_options import CollectorConfig
 from schemas.config import COLLECTOR_PREFIX

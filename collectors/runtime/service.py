@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from collectors.install import SERVICE
-from collectors.log import Log, configure
-from collectors.parts import WindowsParts
-from collectors.runtime import Runtime, served
-from collectors.settings_file import SettingsFile
+from collectors.command.install import SERVICE
+from collectors.runtime.log import Log, configure
+from collectors.runtime.parts import WindowsParts
+from collectors.runtime.runtime import Runtime, served
+from collectors.runtime.settings_file import SettingsFile
 from schemas.errors import KbwatchError
 
 LOG_FILE = Path("log") / "collector.log"

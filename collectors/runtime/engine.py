@@ -20,15 +20,15 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from collectors.bookmark import Bookmarks
-from collectors.bundle import Bundle
-from collectors.log import Log
-from collectors.outbox import Outbox, Shipping
-from collectors.reader import Batch, Reader
+from collectors.runtime.log import Log
+from collectors.runtime.outbox import Outbox, Shipping
+from collectors.runtime.reader import Batch, Reader
+from collectors.runtime.status import SourceStatus, Status
 from collectors.settings import Settings
 from collectors.sources.source import Item, Source
-from collectors.spool import Spool
-from collectors.status import SourceStatus, Status
+from collectors.spool.bookmark import Bookmarks
+from collectors.spool.bundle import Bundle
+from collectors.spool.spool import Spool
 from schemas.errors import KbwatchError
 from schemas.reports import ChannelHealth
 
@@ -43,7 +43,7 @@ _log = Log("collector")
 
 
 class Processing(Protocol):
-    """What the engine needs of a pipeline (collectors/pipeline.py)."""
+    """What the engine needs of a pipeline (collectors/pipeline/pipeline.py)."""
 
     def take(self, source_name: str, items: Sequence[Item], now_ms: int) -> None:
         """Select, limit and redact what a source read."""

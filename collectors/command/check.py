@@ -13,8 +13,8 @@ from xml.sax.saxutils import unescape
 import msgspec
 from msgspec import Struct
 
-from collectors.node import Node, this_node
-from collectors.selection import Selection
+from collectors.pipeline.selection import Selection
+from collectors.runtime.node import Node, this_node
 from collectors.settings import KafkaSettings, Settings
 from collectors.sources.source import Item, Source
 from schemas.codec import encode
@@ -22,7 +22,7 @@ from schemas.config import as_toml
 from schemas.errors import KbwatchError
 
 if TYPE_CHECKING:
-    from collectors.runtime import Parts
+    from collectors.runtime.runtime import Parts
 
 _READ_S = 5.0
 _ITEMS = 200

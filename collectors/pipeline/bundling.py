@@ -6,11 +6,11 @@ from functools import lru_cache
 from msgspec import Struct
 from msgspec.structs import replace
 
-from collectors.bundle import Bundle, Priority
-from collectors.fitting import HEADER_BYTES
-from collectors.limits import SUMMARY_PROVIDER
-from collectors.positions import Mark, Positions
-from collectors.selection import patch_or_boot
+from collectors.pipeline.fitting import HEADER_BYTES
+from collectors.pipeline.limits import SUMMARY_PROVIDER
+from collectors.pipeline.positions import Mark, Positions
+from collectors.pipeline.selection import patch_or_boot
+from collectors.spool.bundle import Bundle, Priority
 from schemas.codec import MAX_MESSAGE_BYTES
 from schemas.reports import Event, NodeReport, Record
 from schemas.windows.tables import taxonomy

@@ -1,0 +1,1 @@
+"""The loop: sources → pipeline → spool → shipper, and what tells of it."""
