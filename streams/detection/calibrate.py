@@ -30,7 +30,7 @@ def controls(
     node_hours = HISTORY_MS / HOUR_MS * len(members)
     both = []
     for part in (impact_chain, symptom_chain):
-        onsets = onsets_of(members, evidence, base, part)
+        onsets = onsets_of(members, evidence, base, part, started_ms - HISTORY_MS)
         both.append(_count(members, onsets, started_ms, hours, node_hours))
     return both[0], both[1]
 

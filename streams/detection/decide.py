@@ -9,15 +9,16 @@ NOTICE: wealth of all incidents is where a halt would be, but what happens has n
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 
 from msgspec import Struct
 
 from schemas.evidence import DomainEvidence
-from streams.detection.fold import Path, fold, onsets_of
+from streams.detection.fold import Cohort, Fold, Path, onsets_of
 from streams.detection.margins import Margins, Table
 from streams.detection.members import Member
-from streams.detection.tilt import failures_before
+from streams.detection.tilt import HISTORY_MS, failures_before
 from streams.detection.tree import Baseline, NodeOnset, impact_chain, symptom_chain
 
 LOG_WARN = math.log(100)
@@ -52,13 +53,16 @@ def decide(
 ) -> Decision:
     """Fold a case up to ``until_ms`` and find its crossings. ``log_threshold`` is ln(1/α)."""
 
-    all_onsets = onsets_of(members, evidence, base, symptom_chain)
+    since_ms = started_ms - HISTORY_MS
+    all_onsets = onsets_of(members, evidence, base, symptom_chain, since_ms)
     past = failures_before(all_onsets, started_ms)
+    cohort = Cohort(members, past, started_ms, until_ms)
 
     def folded(onsets: Sequence[NodeOnset], table: Table) -> _Corroborated:
-        return _Corroborated(members, onsets, past, started_ms, table.on(base.known), until_ms)
+        return _Corroborated(cohort, onsets, table.on(base.known))
 
-    halt = folded(onsets_of(members, evidence, base, impact_chain), margins.impact)
+    harm = onsets_of(members, evidence, base, impact_chain, since_ms)
+    halt = folded(harm, margins.impact)
     notice = folded(all_onsets, margins.symptoms)
     impact, symptoms = halt.path, notice.path
     halt_ms = halt.first(log_threshold)
@@ -90,29 +94,15 @@ def _warned(path: Path) -> int | None:
 class _Corroborated:
     """Looks for the first minute that is over the threshold and corroborated.
 
-    The folds that leave a site out cost as much as the main one, so they are made only for a case
-    that has reached the threshold, and only once.
+    Folds that leave somebody out are made only for a case that has reached the threshold, and only
+    as far as they are asked about.
     """
 
-    def __init__(
-        self,
-        members: Sequence[Member],
-        onsets: Sequence[NodeOnset],
-        past: Mapping[str, int],
-        started_ms: int,
-        margins: Table,
-        until_ms: int,
-    ) -> None:
-        self._members = members
+    def __init__(self, cohort: Cohort, onsets: Sequence[NodeOnset], margins: Table) -> None:
+        self._cohort = cohort
         self._onsets = onsets
-        self._past = past
-        self._started_ms = started_ms
         self._margins = margins
-        self._until_ms = until_ms
-        self.path = self._fold(members)
-        self._leave_outs: list[Path] | None = None
-        self._inner: Path | None = None
-        self._inner_leave_outs: list[Path] | None = None
+        self.path = self._fold(cohort).path()
 
     def first(self, log_threshold: float) -> int | None:
         """The instant of the first such minute (its last onset), or None."""
@@ -122,45 +112,38 @@ class _Corroborated:
         return None
 
     def _holds(self, t_ms: int) -> bool:
-        if self.without_site(t_ms) >= _LOG_LEFT_OUT:
+        if self._left_out and all(f.at(t_ms) >= _LOG_LEFT_OUT for f in self._left_out):
             return True
-        return self.within(t_ms) >= _LOG_WITHIN and self._without_domain(t_ms) >= _LOG_LEFT_OUT
+        # A single domain that lies must not corroborate itself with somebody else's bad luck.
+        return (
+            self.within(t_ms) >= _LOG_WITHIN
+            and bool(self._inner_left_out)
+            and all(f.at(t_ms) >= _LOG_LEFT_OUT for f in self._inner_left_out)
+        )
 
     def without_site(self, t_ms: int) -> float:
         """Smallest ln E at ``t_ms`` with one site left out, over the sites that were hit."""
-        if self._leave_outs is None:
-            hit = sorted({h.place.site for h in self.path.hits if h.place.age})
-            self._leave_outs = [self._without(site) for site in hit]
-        return min((path.at(t_ms) for path in self._leave_outs), default=0.0)
+        return min((f.at(t_ms) for f in self._left_out), default=0.0)
 
     def within(self, t_ms: int) -> float:
         """ln of the wealth of bets inside domains at ``t_ms``."""
-        if self._inner is None:
-            self._inner = self._fold(self._members, within_domains=True)
         return self._inner.at(t_ms)
 
-    def _without_domain(self, t_ms: int) -> float:
-        """Smallest ln of the wealth inside domains with one domain left out: a single domain
-        that lies must not corroborate itself with somebody else's bad luck.
-        """
-        if self._inner_leave_outs is None:
-            hit = sorted({h.place.domain for h in self.path.hits if h.place.age})
-            self._inner_leave_outs = [
-                self._fold([m for m in self._members if m.domain != domain], within_domains=True)
-                for domain in hit
-            ]
-        return min((path.at(t_ms) for path in self._inner_leave_outs), default=0.0)
+    @cached_property
+    def _left_out(self) -> list[Fold]:
+        hit = sorted({h.place.site for h in self.path.hits if h.place.age})
+        return [self._fold(self._cohort.without(site=site)) for site in hit]
 
-    def _without(self, site: str) -> Path:
-        return self._fold([m for m in self._members if m.site != site])
+    @cached_property
+    def _inner(self) -> Fold:
+        return self._fold(self._cohort, within_domains=True)
 
-    def _fold(self, members: Sequence[Member], *, within_domains: bool = False) -> Path:
-        return fold(
-            members,
-            self._onsets,
-            self._past,
-            self._started_ms,
-            self._margins,
-            until_ms=self._until_ms,
-            within_domains=within_domains,
-        )
+    @cached_property
+    def _inner_left_out(self) -> list[Fold]:
+        hit = sorted({h.place.domain for h in self.path.hits if h.place.age})
+        return [
+            self._fold(self._cohort.without(domain=domain), within_domains=True) for domain in hit
+        ]
+
+    def _fold(self, cohort: Cohort, *, within_domains: bool = False) -> Fold:
+        return Fold(cohort, self._onsets, self._margins, within_domains=within_domains)

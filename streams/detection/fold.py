@@ -10,7 +10,8 @@ and the inner factor alone is a valid bet when a shock has taken the outer one):
 - level 2, any further onset of the domain: against the domain's own nodes.
 """
 
-from collections import defaultdict, deque
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
@@ -56,13 +57,7 @@ class Path(Struct, frozen=True):
 
     def at(self, t_ms: int) -> float:
         """ln E at the end of ``t_ms``'s minute."""
-        minute = t_ms // _MINUTE_MS
-        value = 0.0
-        for step in self.steps:
-            if step.t_ms // _MINUTE_MS > minute:
-                break
-            value = step.log_e
-        return value
+        return _at(self.steps, t_ms)
 
 
 def onsets_of(
@@ -70,78 +65,136 @@ def onsets_of(
     evidence: Sequence[DomainEvidence],
     base: Baseline,
     part: Callable[[Onset], Chain | None],
+    since_ms: int,
 ) -> list[NodeOnset]:
     """All node onsets of the members at every level of the tree, in fold order; ``part`` picks
-    what of an onset counts.
+    what of an onset counts. Nodes without any since ``since_ms`` (Unix ms) are left out; of the
+    others there may be earlier ones.
     """
     home = {member.node.node: member.domain for member in members}
-    chains: dict[str, dict[tuple[str, str], list[Chain]]] = defaultdict(lambda: defaultdict(list))
+    chains: dict[str, dict[tuple[str, str], list[Chain]]] = {}
+    recent: set[str] = set()
     for contribution in evidence:
         for onset in contribution.onsets:
             chain = part(onset) if home.get(onset.node) == contribution.domain else None
             if chain is not None:
-                chains[onset.node][onset.signature, onset.cls].append(chain)
-    return sorted(o for node in chains for o in node_onsets(node, chains[node], base))
+                runs = chains.setdefault(onset.node, {})
+                runs.setdefault((onset.signature, onset.cls), []).append(chain)
+                if chain.last_ms >= since_ms:
+                    recent.add(onset.node)
+    return sorted(o for node in recent for o in node_onsets(node, chains[node], base))
 
 
-def fold(
-    members: Sequence[Member],
-    onsets: Sequence[NodeOnset],
-    past: Mapping[str, int],
-    started_ms: int,
-    margins: Table,
-    *,
-    until_ms: int,
-    within_domains: bool = False,
-) -> Path:
-    """Bet on every onset from ``started_ms`` to ``until_ms`` (Unix ms); ``past``: see
-    tilt.failures_before. Onsets after ``until_ms`` wait: too few peers have been heard of yet.
+class Cohort:
+    """The members of a case as folds ask for them: made once, however many folds there are."""
 
-    With ``within_domains`` every onset is bet on inside its own domain.
+    def __init__(
+        self, members: Sequence[Member], past: Mapping[str, int], started_ms: int, until_ms: int
+    ) -> None:
+        """``past``: see tilt.failures_before. Onsets after ``until_ms`` (Unix ms) wait: too few
+        peers have been heard of yet.
+        """
+        self.started_ms = started_ms
+        self.end_ms = min(started_ms + CASE_MS, until_ms + 1)
+        self.population = Population(members, started_ms - _CAP_MS, self.end_ms)
+        self.tilt = Tilt(members, past, started_ms)
+        # Roles that come later must not change what earlier bets were worth.
+        self._roles = Counter(m.node.role for m in members if m.node.since_ms <= started_ms)
+
+    @property
+    def roles(self) -> int:
+        """Roles with a node at the case's start."""
+        return sum(nodes > 0 for nodes in self._roles.values())
+
+    def without(self, site: str | None = None, domain: str | None = None) -> "Cohort":
+        """The cohort with one site, or one domain, left out."""
+        rest = Cohort((), {}, self.started_ms, self.end_ms - 1)
+        rest.population = self.population.without(site, domain)
+        gone = self.population.members_of(site, domain)
+        rest.tilt = self.tilt.anew(gone)
+        rest._roles = self._roles.copy()
+        rest._roles.subtract(m.node.role for m in gone if m.node.since_ms <= self.started_ms)
+        return rest
+
+
+class Fold:
+    """One fold, carried on as far as it is asked for: most that leave somebody out are asked about
+    a few minutes only. With ``within_domains`` every onset is bet on inside its own domain.
     """
-    end_ms = started_ms + CASE_MS
-    population = Population(members, started_ms - _CAP_MS, end_ms)
-    tilt = Tilt(members, past, started_ms)
-    # Roles that come later must not change what earlier bets were worth.
-    roles = {m.node.role for m in members if m.node.since_ms <= started_ms}
-    wealth = Wealth(margins, len(roles))
-    shocks = Shocks()
-    steps: list[Step] = []
-    hits: list[Hit] = []
-    pending: NodeOnset | None = None
 
-    def close_minute(last: NodeOnset) -> None:
-        steps.append(Step(last.t_ms, round(wealth.log_e(), 6)))
+    def __init__(
+        self,
+        cohort: Cohort,
+        onsets: Sequence[NodeOnset],
+        margins: Table,
+        *,
+        within_domains: bool = False,
+    ) -> None:
+        self._started_ms = cohort.started_ms
+        self._population = cohort.population
+        self._tilt = cohort.tilt.anew()
+        self._within_domains = within_domains
+        self._wealth = Wealth(margins, cohort.roles)
+        self._shocks = Shocks()
+        self._onsets = onsets
+        self._next = bisect_left(onsets, self._started_ms - _CAP_MS, key=_time)
+        self._end = bisect_left(onsets, cohort.end_ms, key=_time)
+        self._steps: list[Step] = []
+        self._hits: list[Hit] = []
 
-    for onset in onsets:
-        if onset.t_ms < started_ms - _CAP_MS:
-            continue
-        if onset.t_ms >= end_ms or onset.t_ms > until_ms:
-            break
-        if pending and onset.t_ms // _MINUTE_MS > pending.t_ms // _MINUTE_MS:
-            close_minute(pending)
-            pending = None
-        population.advance(onset.t_ms)
-        tilt.advance(onset.t_ms)
-        place = population.place(onset.node)
+    def path(self) -> Path:
+        """All of it."""
+        while self._next < self._end:
+            self._minute()
+        return Path(tuple(self._steps), tuple(self._hits), self._wealth.signatures())
+
+    def at(self, t_ms: int) -> float:
+        """ln E at the end of ``t_ms``'s minute."""
+        after_ms = (t_ms // _MINUTE_MS + 1) * _MINUTE_MS
+        while self._next < self._end and self._onsets[self._next].t_ms < after_ms:
+            self._minute()
+        return _at(self._steps, t_ms)
+
+    def _minute(self) -> None:
+        # The next onset, and those of the same minute.
+        after_ms = (self._onsets[self._next].t_ms // _MINUTE_MS + 1) * _MINUTE_MS
+        last_ms = None
+        while self._next < self._end and self._onsets[self._next].t_ms < after_ms:
+            if self._take(self._onsets[self._next]):
+                last_ms = self._onsets[self._next].t_ms
+            self._next += 1
+        if last_ms is not None:
+            self._steps.append(Step(last_ms, round(self._wealth.log_e(), 6)))
+
+    def _take(self, onset: NodeOnset) -> bool:
+        """Bet on an onset; False when its node is out of the risk set, or before the case."""
+        t_ms, population, tilt = onset.t_ms, self._population, self._tilt
+        place = population.place(onset.node, t_ms)
         if place is None:
-            continue
-        level, capped = shocks.condition(onset, place)
-        if onset.t_ms < started_ms:
-            continue
-        if within_domains or level == 2:
-            counts, psi = population.in_domain(place), tilt.psi(None)
+            return False
+        level, capped = self._shocks.condition(onset, place)
+        if t_ms < self._started_ms:
+            return False
+        tilt.advance(t_ms)
+        if self._within_domains or level == 2:
+            counts, psi = population.in_domain(place, t_ms), tilt.psi(None)
         elif level == 1:
-            counts, psi = population.in_site(place), tilt.psi(None)
+            counts, psi = population.in_site(place, t_ms), tilt.psi(None)
         else:
-            counts, psi = population.in_stratum(place, capped), tilt.psi(place.noise)
-        wealth.bet(onset.level, place, counts, psi)
+            counts, psi = population.in_stratum(place, t_ms, capped), tilt.psi(place.noise)
+        self._wealth.bet(onset.level, place, counts, psi)
         if onset.level.startswith("sig:"):
-            hits.append(Hit(onset.t_ms, onset.node, onset.level.removeprefix("sig:"), place))
-        pending = onset
-    if pending:
-        close_minute(pending)
-    return Path(tuple(steps), tuple(hits), wealth.signatures())
+            self._hits.append(Hit(t_ms, onset.node, onset.level.removeprefix("sig:"), place))
+        return True
+
+
+def _time(onset: NodeOnset) -> int:
+    return onset.t_ms
+
+
+def _at(steps: Sequence[Step], t_ms: int) -> float:
+    at = bisect_right(steps, t_ms // _MINUTE_MS, key=lambda step: step.t_ms // _MINUTE_MS)
+    return steps[at - 1].log_e if at else 0.0
 
 
 class Shocks:

@@ -10,6 +10,7 @@ from streams.detection.chains import DAY_MS, HOUR_MS
 from streams.detection.node_evidence import WEEK_MS
 
 EXPOSED_MS = 35 * DAY_MS
+NOISES = ("0", "1-2", "3+", "unknown")
 _MIN_SITES = 3
 _HISTORY_MS = 30 * DAY_MS
 
@@ -40,6 +41,10 @@ class Place(Struct, frozen=True):
     age: int
 
 
+Stay = tuple[int, int, str, int]
+"""From when until when (Unix ms, the end excluded) a node has a noise class and an age."""
+
+
 class Member(Struct, frozen=True):
     """One node of a case."""
 
@@ -52,28 +57,59 @@ class Member(Struct, frozen=True):
 
     def place(self, t_ms: int) -> Place | None:
         """The node's place at ``t_ms``; None when it is out of service or no longer exposed."""
-        grace_ms = self.node.grace_s * 1000
-        if not any(a <= t_ms < b + grace_ms for a, b in self.node.service):
-            return None
-        age = self._age(t_ms)
+        age = self.age(t_ms)
         if age is None:
             return None
         return Place(self.node.role, noise_class(self.node, t_ms), self.site, self.domain, age)
 
-    def changes(self, begin_ms: int, end_ms: int) -> list[int]:
-        """Instants in [begin, end) at which the place may change, ``begin`` included."""
+    def stays(self, begin_ms: int, end_ms: int) -> list[Stay]:
+        """The node's places over [begin, end), one after the other, gaps where it has none."""
         grace_ms = self.node.grace_s * 1000
-        at = {begin_ms}
-        for a, b in self.node.service:
-            at |= {a, b + grace_ms}
-        if self.patch:
-            t = self.patch.t_ms
-            at |= {t, t + HOUR_MS, t + DAY_MS, t + EXPOSED_MS}
-            if self.patch.end_ms is not None:
-                at.add(self.patch.end_ms)
-        at |= set(range((begin_ms // WEEK_MS + 1) * WEEK_MS, end_ms, WEEK_MS))
-        at.add(self.node.since_ms + _HISTORY_MS)
-        return sorted(t for t in at if begin_ms <= t < end_ms)
+        ages = self._ages(begin_ms, end_ms)
+        noises = noise_steps(self.node, begin_ms, end_ms)
+        first_ms, last_ms = self.node.service[0]
+        if first_ms <= begin_ms and last_ms + grace_ms >= end_ms and len(noises) == 1:
+            noise = noises[0][2]
+            return [(from_ms, to_ms, noise, age) for from_ms, to_ms, age in ages]
+        out = []
+        done_ms = begin_ms
+        for first_ms, last_ms in self.node.service:
+            low, done_ms = max(first_ms, done_ms), max(min(last_ms + grace_ms, end_ms), done_ms)
+            for age_from_ms, age_to_ms, age in ages:
+                from_ms = age_from_ms if age_from_ms > low else low
+                to_ms = age_to_ms if age_to_ms < done_ms else done_ms
+                for since_ms, until_ms, noise in noises:
+                    if since_ms < to_ms and from_ms < until_ms and from_ms < to_ms:
+                        start_ms = since_ms if since_ms > from_ms else from_ms
+                        out.append((start_ms, min(until_ms, to_ms), noise, age))
+        return out
+
+    def _ages(self, begin_ms: int, end_ms: int) -> list[tuple[int, int, int]]:
+        # (from, to, age); without an age, no longer exposed.
+        if self.patch is None:
+            return [(begin_ms, end_ms, 0)]
+        t_ms, back_ms = self.patch.t_ms, self.patch.end_ms
+        if back_ms is not None and back_ms < end_ms:
+            end_ms = back_ms
+        out = []
+        for to_ms, age in (
+            (t_ms, 0),
+            (t_ms + HOUR_MS, 1),
+            (t_ms + DAY_MS, 2),
+            (t_ms + EXPOSED_MS, 3),
+        ):
+            if begin_ms < to_ms and begin_ms < end_ms:
+                out.append((begin_ms, to_ms if to_ms < end_ms else end_ms, age))
+                begin_ms = to_ms
+        return out
+
+    def age(self, t_ms: int) -> int | None:
+        """The age of the node's place at ``t_ms``, see ``Place``; None when it has none."""
+        grace_ms = self.node.grace_s * 1000
+        for first_ms, last_ms in self.node.service:
+            if first_ms <= t_ms < last_ms + grace_ms:
+                return self._age(t_ms)
+        return None
 
     def _age(self, t_ms: int) -> int | None:
         if self.patch is None or t_ms < self.patch.t_ms:
@@ -96,10 +132,31 @@ def noise_class(node: NodeEvidence, t_ms: int) -> str:
     if t_ms - node.since_ms < _HISTORY_MS:
         return "unknown"
     week = t_ms // WEEK_MS
-    count = sum(n for w, n in node.weeks.items() if week - 13 <= w <= week - 5)
+    count = 0
+    for w, n in node.weeks.items():
+        if week - 13 <= w <= week - 5:
+            count += n
     if count == 0:
         return "0"
     return "1-2" if count <= 2 else "3+"
+
+
+def noise_steps(node: NodeEvidence, begin_ms: int, end_ms: int) -> list[tuple[int, int, str]]:
+    """From when until when the node has which noise class, over [``begin_ms``, ``end_ms``)."""
+    if not node.weeks and node.since_ms + _HISTORY_MS <= begin_ms:
+        return [(begin_ms, end_ms, NOISES[0])]
+    at = {node.since_ms + _HISTORY_MS}
+    for week in node.weeks:
+        at |= {(week + 5) * WEEK_MS, (week + 14) * WEEK_MS}
+    out = []
+    from_ms, noise = begin_ms, noise_class(node, begin_ms)
+    for t_ms in sorted(at):
+        if begin_ms < t_ms < end_ms:
+            later = noise_class(node, t_ms)
+            if later != noise:
+                out.append((from_ms, t_ms, noise))
+                from_ms, noise = t_ms, later
+    return [*out, (from_ms, end_ms, noise)]
 
 
 def members(case: Case, evidence: Iterable[DomainEvidence]) -> list[Member]:

@@ -1,78 +1,144 @@
-"""The risk set as time goes on: how many nodes stand where, just before an instant."""
+"""The risk set: how many nodes stand where at any instant.
 
+For every group of nodes that a bet may be against, the times at which one comes in and goes out are
+kept sorted, so a count is the difference of two binary searches. One population, built once, serves
+every fold of a case; with some nodes left out it is this one minus those nodes.
+"""
+
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 
-from streams.detection.members import Member, Place
+from streams.detection.members import NOISES, Member, Place
 
 _AGES = 4
 
+_Turns = tuple[tuple[list[int], ...], tuple[list[int], ...]]
+"""Per age when nodes come into a group, and when they go, ascending."""
+
 
 class Population:
-    """Counts of nodes by place, moved forward in time with ``advance``.
+    """Counts of nodes by place, for any time in [``begin_ms``, ``end_ms``) (Unix ms).
 
-    Law: after ``advance(t)`` the counts are those of all members' places at ``t``.
+    Law: the counts at ``t_ms`` are those of all members' places at ``t_ms``.
     """
 
     def __init__(self, members: Sequence[Member], begin_ms: int, end_ms: int) -> None:
-        moves: list[tuple[int, int, Place | None]] = []
-        for index, member in enumerate(members):
-            before: Place | None = None
-            for t_ms in member.changes(begin_ms, end_ms):
-                place = member.place(t_ms)
-                if place != before:
-                    moves.append((t_ms, index, place))
-                    before = place
-        moves.sort(key=lambda move: move[:2])
-        self._moves = moves
-        self._next = 0
-        self._places: list[Place | None] = [None] * len(members)
-        self._index = {member.node.node: i for i, member in enumerate(members)}
-        self._stratum: dict[tuple[str, str], list[int]] = defaultdict(_zeros)
-        self._stratum_site: dict[tuple[str, str, str], list[int]] = defaultdict(_zeros)
-        self._role_site: dict[tuple[str, str], list[int]] = defaultdict(_zeros)
-        self._domain: dict[str, list[int]] = defaultdict(_zeros)
+        self._period = begin_ms, end_ms
+        self._members = {member.node.node: member for member in members}
+        self._places: dict[tuple[str, int], Place | None] = {}
+        self._counts = _Counts(members, begin_ms, end_ms)
+        self._site: str | None = None
+        self._left_out: _Counts | None = None
+        self._domains: dict[str, list[Member]] | None = None
 
-    def advance(self, t_ms: int) -> None:
-        """Move on to ``t_ms`` (Unix ms, never back)."""
-        while self._next < len(self._moves) and self._moves[self._next][0] <= t_ms:
-            _, index, place = self._moves[self._next]
-            self._next += 1
-            old = self._places[index]
-            self._places[index] = place
-            if old is not None:
-                self._count(old, -1)
-            if place is not None:
-                self._count(place, 1)
+    def without(self, site: str | None, domain: str | None) -> "Population":
+        """This population with one site, or one domain, left out."""
+        gone = self.members_of(site, domain)
+        rest = Population((), *self._period)
+        names = {member.node.node for member in gone}
+        rest._members = {name: m for name, m in self._members.items() if name not in names}
+        rest._counts, rest._site = self._counts, site
+        rest._left_out = _Counts(gone, *self._period)
+        return rest
 
-    def place(self, node: str) -> Place | None:
-        """Where the node stands now; None when it is not in the risk set."""
-        index = self._index.get(node)
-        return None if index is None else self._places[index]
+    def members_of(self, site: str | None, domain: str | None) -> list[Member]:
+        """The members of one site, or of one domain."""
+        return [m for m in self._members.values() if m.site == site or m.domain == domain]
 
-    def in_stratum(self, place: Place, without_sites: Sequence[str]) -> list[int]:
+    def place(self, node: str, t_ms: int) -> Place | None:
+        """Where the node stands at ``t_ms``; None when it is not in the risk set."""
+        key = node, t_ms
+        if key not in self._places:
+            member = self._members.get(node)
+            self._places[key] = member.place(t_ms) if member else None
+        return self._places[key]
+
+    def in_stratum(self, place: Place, t_ms: int, without_sites: Sequence[str] = ()) -> list[int]:
         """Nodes by age in the stratum of ``place``, leaving some sites out."""
-        counts = list(self._stratum[place.role, place.noise])
+        counts = self._of((place.role, place.noise), t_ms)
         for site in without_sites:
-            left_out = self._stratum_site[place.role, place.noise, site]
-            for age in range(_AGES):
-                counts[age] -= left_out[age]
+            elsewhere = self._of((place.role, place.noise, site), t_ms)
+            counts = [a - b for a, b in zip(counts, elsewhere, strict=True)]
         return counts
 
-    def in_site(self, place: Place) -> list[int]:
+    def in_site(self, place: Place, t_ms: int) -> list[int]:
         """Nodes by age of the same role at the same site."""
-        return self._role_site[place.role, place.site]
+        strata = (self._of((place.role, noise, place.site), t_ms) for noise in NOISES)
+        return [sum(counts) for counts in zip(*strata, strict=True)]
 
-    def in_domain(self, place: Place) -> list[int]:
+    def in_domain(self, place: Place, t_ms: int) -> list[int]:
         """Nodes by age of the same failure domain."""
-        return self._domain[place.domain]
+        if self._domains is None:
+            self._domains = defaultdict(list)
+            for member in self._members.values():
+                self._domains[member.domain].append(member)
+        counts = [0] * _AGES
+        for member in self._domains[place.domain]:
+            age = member.age(t_ms)
+            if age is not None:
+                counts[age] += 1
+        return counts
 
-    def _count(self, place: Place, step: int) -> None:
-        self._stratum[place.role, place.noise][place.age] += step
-        self._stratum_site[place.role, place.noise, place.site][place.age] += step
-        self._role_site[place.role, place.site][place.age] += step
-        self._domain[place.domain][place.age] += step
+    def _of(self, key: tuple[str, ...], t_ms: int) -> list[int]:
+        counts = self._counts.at(key, t_ms)
+        if self._left_out is None:
+            return counts
+        if self._site is not None and len(key) == 2:
+            # What the site has in a stratum is counted already.
+            less = self._counts.at((*key, self._site), t_ms)
+        else:
+            less = self._left_out.at(key, t_ms)
+        return [a - b for a, b in zip(counts, less, strict=True)]
 
 
-def _zeros() -> list[int]:
-    return [0] * _AGES
+class _Counts:
+    """The turns of all strata, and of their parts by site, worked out when first asked for."""
+
+    def __init__(self, members: Sequence[Member], begin_ms: int, end_ms: int) -> None:
+        self._everybody = members
+        self._period = begin_ms, end_ms
+        self._strata: dict[tuple[str, ...], _Turns] | None = None
+
+    def at(self, key: tuple[str, ...], t_ms: int) -> list[int]:
+        """Nodes by age at ``t_ms`` of (role, noise class) or (role, noise class, site)."""
+        if self._strata is None:
+            self._strata = self._turns()
+        turns = self._strata.get(key)
+        if turns is None:
+            return [0] * _AGES
+        come, go = turns
+        return [
+            bisect_right(come[0], t_ms) - bisect_right(go[0], t_ms),
+            bisect_right(come[1], t_ms) - bisect_right(go[1], t_ms),
+            bisect_right(come[2], t_ms) - bisect_right(go[2], t_ms),
+            bisect_right(come[3], t_ms) - bisect_right(go[3], t_ms),
+        ]
+
+    def _turns(self) -> dict[tuple[str, ...], _Turns]:
+        sites: dict[tuple[str, ...], _Turns] = defaultdict(_no_turns)
+        end_ms = self._period[1]
+        for member in self._everybody:
+            known = None
+            for from_ms, to_ms, noise, age in member.stays(*self._period):
+                if noise != known:
+                    known = noise
+                    come, go = sites[member.node.role, noise, member.site]
+                come[age].append(from_ms)
+                if to_ms < end_ms:
+                    go[age].append(to_ms)
+        strata: dict[tuple[str, ...], _Turns] = defaultdict(_no_turns)
+        for key, part in sites.items():
+            for side, whole_side in zip(part, strata[key[:2]], strict=True):
+                for times, whole in zip(side, whole_side, strict=True):
+                    times.sort()
+                    whole += times
+        for sides in strata.values():
+            for side in sides:
+                for times in side:
+                    times.sort()
+        return {**strata, **sites}
+
+
+def _no_turns() -> _Turns:
+    return ([], [], [], []), ([], [], [], [])

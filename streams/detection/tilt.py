@@ -11,7 +11,7 @@ failure they have.
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from streams.detection.chains import DAY_MS
@@ -20,6 +20,9 @@ from streams.detection.tree import NodeOnset
 
 HISTORY_MS = 30 * DAY_MS
 _Z90 = 1.28
+
+Stratum = tuple[str, str]
+"""(noise class, role)."""
 
 
 def failures_before(onsets: Iterable[NodeOnset], started_ms: int) -> Counter[str]:
@@ -33,47 +36,94 @@ class Tilt:
 
     def __init__(self, members: Sequence[Member], past: Mapping[str, int], started_ms: int) -> None:
         begin = started_ms - HISTORY_MS
-        strata: dict[tuple[str, str], list[Member]] = defaultdict(list)
+        self._strata: dict[Stratum, _Group] = {}
+        self._nodes: dict[str, tuple[Stratum, int]] = {}
+        self._moves: list[tuple[int, str]] = []  # (when exposed, who)
         for member in members:
-            if member.node.since_ms <= begin:
-                noise = noise_class(member.node, started_ms)
-                strata[member.node.role, noise].append(member)
-        # Per noise class: [y exposed, e exposed, y not yet, e not yet].
-        self._sums: dict[str, list[float]] = defaultdict(lambda: [0.0] * 4)
-        self._moves: list[tuple[int, str, str, int, float]] = []
-        for (_, noise), group in sorted(strata.items()):
-            mean = sum(past.get(m.node.node, 0) for m in group) / len(group)
-            for member in group:
-                count = past.get(member.node.node, 0)
-                sums = self._sums[noise]
-                sums[2] += count
-                sums[3] += mean
+            node = member.node
+            if node.since_ms <= begin:
+                stratum = noise_class(node, started_ms), node.role
+                count = past.get(node.node, 0)
+                self._strata.setdefault(stratum, _Group()).join(count)
+                self._nodes[node.node] = stratum, count
                 if member.patch:
-                    self._moves.append((member.patch.t_ms, member.node.node, noise, count, mean))
+                    self._moves.append((member.patch.t_ms, node.node))
         self._moves.sort()
         self._next = 0
+        self._known: dict[str | None, float] = {}
+        self._by_noise: dict[str | None, list[_Group]] = {}
+
+    def anew(self, without: Sequence[Member] = ()) -> "Tilt":
+        """The same before the first node is exposed, with some members left out."""
+        out = Tilt((), {}, 0)
+        out._strata = {s: _Group(group.nodes, group.failures) for s, group in self._strata.items()}
+        out._nodes, out._moves = self._nodes, self._moves
+        gone = {member.node.node for member in without}
+        for name in gone & self._nodes.keys():
+            stratum, count = self._nodes[name]
+            out._strata[stratum].leave(count)
+        if gone:
+            out._moves = [move for move in self._moves if move[1] not in gone]
+        return out
 
     def advance(self, t_ms: int) -> None:
         """Move on to ``t_ms`` (Unix ms, never back)."""
-        while self._next < len(self._moves) and self._moves[self._next][0] <= t_ms:
-            _, _, noise, count, mean = self._moves[self._next]
-            self._next += 1
-            sums = self._sums[noise]
-            sums[0] += count
-            sums[1] += mean
-            sums[2] -= count
-            sums[3] -= mean
+        moves, at = self._moves, self._next
+        while at < len(moves) and moves[at][0] <= t_ms:
+            stratum, count = self._nodes[moves[at][1]]
+            group = self._strata[stratum]
+            group.exposed += 1
+            group.exposed_failures += count
+            self._known.pop(stratum[0], None)
+            at += 1
+        if at > self._next:
+            self._next = at
+            self._known.pop(None, None)
 
     def psi(self, noise: str | None) -> float:
         """ψ of a noise class, or of all together (None)."""
-        if noise is not None:
-            return _ratio(*self._sums[noise])
-        return _ratio(*(sum(s[i] for s in self._sums.values()) for i in range(4)))
+        if noise not in self._known:
+            y1 = y0 = 0
+            e1, e0 = [], []
+            for group in self._groups(noise):
+                mean = group.failures / group.nodes
+                y1 += group.exposed_failures
+                y0 += group.failures - group.exposed_failures
+                e1.append(mean * group.exposed)
+                e0.append(mean * (group.nodes - group.exposed))
+            self._known[noise] = _ratio(y1, math.fsum(e1), y0, math.fsum(e0))
+        return self._known[noise]
+
+    def _groups(self, noise: str | None) -> "list[_Group]":
+        if noise not in self._by_noise:
+            self._by_noise[noise] = [
+                group
+                for stratum, group in self._strata.items()
+                if noise in (None, stratum[0]) and group.nodes
+            ]
+        return self._by_noise[noise]
+
+
+class _Group:
+    """One stratum: its nodes and their failures in the 30 days, and those of the exposed."""
+
+    __slots__ = ("exposed", "exposed_failures", "failures", "nodes")
+
+    def __init__(self, nodes: int = 0, failures: int = 0) -> None:
+        self.nodes, self.failures = nodes, failures
+        self.exposed = self.exposed_failures = 0
+
+    def join(self, failures: int) -> None:
+        self.nodes += 1
+        self.failures += failures
+
+    def leave(self, failures: int) -> None:
+        self.nodes -= 1
+        self.failures -= failures
 
 
 def _ratio(y1: float, e1: float, y0: float, e0: float) -> float:
     exposed = _limit(y1 + 1, _Z90) / (e1 + 1)
-    e0 = max(e0, 0.0)
     others = math.pow(min(1.0, _limit(y0 + 1, -_Z90) / (e0 + 1)), min(1.0, e0))
     return max(1.0, exposed / others)
 

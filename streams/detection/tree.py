@@ -115,6 +115,11 @@ def node_onsets(
     node: str, chains: Mapping[tuple[str, str], list[Chain]], base: Baseline
 ) -> list[NodeOnset]:
     """All onsets of one node at every level, from the chains by (signature, class)."""
+    if len(chains) == 1:
+        ((signature, cls), runs) = next(iter(chains.items()))
+        if len(runs) == 1:
+            t_ms = runs[0].first_ms
+            return [NodeOnset(t_ms, node, level) for level in base.levels(signature, cls)]
     by_level: dict[str, list[Chain]] = defaultdict(list)
     for (signature, cls), runs in chains.items():
         for level in base.levels(signature, cls):
@@ -122,5 +127,5 @@ def node_onsets(
     return [
         NodeOnset(chain.first_ms, node, level)
         for level, runs in by_level.items()
-        for chain in merge(runs, ONSET_GAP_MS)
+        for chain in (merge(runs, ONSET_GAP_MS) if len(runs) > 1 else runs)
     ]

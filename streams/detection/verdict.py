@@ -43,7 +43,7 @@ def verdict(
         "warn": decision.warn_ms,
         "notice": decision.notice_ms,
     }
-    signature = _driving(path, evidence, crossings.get(state))
+    signature = driving(path, evidence, crossings.get(state))
     made = {
         name: None
         if t_ms is None
@@ -52,7 +52,7 @@ def verdict(
         )
         for name, t_ms in crossings.items()
     }
-    hits = _victim_hits(path, signature)
+    hits = victim_hits(path, signature)
     controls = sum(m.patch is None for m in members)
     out = Verdict(
         v=1,
@@ -100,14 +100,14 @@ def _state(decision: Decision, power: Power) -> State:
     return "quiet" if power.observed >= ENOUGH else "inconclusive"
 
 
-def _driving(path: Path, evidence: Sequence[DomainEvidence], until_ms: int | None) -> str:
+def driving(path: Path, evidence: Sequence[DomainEvidence], until_ms: int | None) -> str:
     """The signature with most victims among those that won, by the crossing if there is one. Of
     equals the one that hit first; in the same minute a service that died says more than what it
     took with it (the classes' order).
     """
     classes = {o.signature: o.cls for part in evidence for o in part.onsets}
     victims = {
-        s: [h for h in _victim_hits(path, s) if until_ms is None or h.t_ms <= until_ms]
+        s: [h for h in victim_hits(path, s) if until_ms is None or h.t_ms <= until_ms]
         for s, value in path.signatures.items()
         if value > 0
     }
@@ -119,7 +119,7 @@ def _driving(path: Path, evidence: Sequence[DomainEvidence], until_ms: int | Non
     return min(ranked)[3] if ranked else ""
 
 
-def _victim_hits(path: Path, signature: str) -> list[Hit]:
+def victim_hits(path: Path, signature: str) -> list[Hit]:
     """The first hit of each exposed node with ``signature``, in time order."""
     seen: dict[str, Hit] = {}
     for hit in path.hits:
@@ -129,7 +129,7 @@ def _victim_hits(path: Path, signature: str) -> list[Hit]:
 
 
 def _crossing(members: Sequence[Member], path: Path, signature: str, t_ms: int) -> Crossing:
-    hits = [h for h in _victim_hits(path, signature) if h.t_ms <= t_ms]
+    hits = [h for h in victim_hits(path, signature) if h.t_ms <= t_ms]
     places = [p for m in members if (p := m.place(t_ms)) is not None]
     unexposed = {
         h.node for h in path.hits if h.signature == signature and not h.place.age and h.t_ms <= t_ms

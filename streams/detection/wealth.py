@@ -12,18 +12,34 @@ one looks.
 """
 
 import math
-from collections import defaultdict
+from itertools import chain
+from operator import add
 
-from streams.detection.margins import Table
+from streams.detection.margins import Rho, Table
 from streams.detection.members import Place
 from streams.detection.tree import MAX_SIGNATURES, UPPER, weight
 
 RATES = (3.0, 10.0, 30.0, 100.0, 1000.0)
-_LOG_RATES = tuple(math.log(r) for r in RATES)
 WINDOW_WEIGHTS = (0.4, 0.2, 0.4)
 # Ages (see members.Place) that are exposed and control in the acute, sub-acute and chronic window.
 EXPOSED_AGES = ((1,), (2,), (2, 3))
 CONTROL_AGES = ((0, 2, 3), (0, 3), (0,))
+_WON = tuple((math.log(r), r - 1) for r in RATES)
+_LOST = tuple((0.0, r - 1) for r in RATES)
+# Per age: the windows in which a node of that age is exposed or control, and what a bet pays.
+_STAKES = tuple(
+    tuple(
+        (
+            window,
+            _WON if age in EXPOSED_AGES[window] else _LOST,
+            EXPOSED_AGES[window],
+            CONTROL_AGES[window],
+        )
+        for window in range(len(WINDOW_WEIGHTS))
+        if age in (*EXPOSED_AGES[window], *CONTROL_AGES[window])
+    )
+    for age in range(4)
+)
 _MAX_LOG = 600.0
 """Beyond this a float would overflow, and nobody can tell e^600 from certainty."""
 
@@ -37,9 +53,8 @@ class Wealth:
     def __init__(self, margins: Table, roles: int) -> None:
         self._margins = margins
         self._roles = max(roles, 1)
-        self._logs: dict[Account, list[list[float]]] = defaultdict(
-            lambda: [[0.0] * len(RATES) for _ in WINDOW_WEIGHTS]
-        )
+        self._rhos: dict[str, Rho] = {}
+        self._purses: dict[Account, _Purse] = {}
         self._pooled: dict[str, float] = {}
         self._by_role: dict[Account, float] = {}
         self._stale: set[Account] = set()
@@ -50,39 +65,40 @@ class Wealth:
         ``counts`` nodes by age. False when no window had both exposed and control nodes: factor
         1, never a guess.
         """
-        rho = self._margins.of(level)
         accounts = [("", level)]
         if level in UPPER:
             accounts.append((place.role, level))
         elif level not in self._singles and len(self._singles) >= MAX_SIGNATURES:
             return False
-        staked = False
-        for window in range(len(WINDOW_WEIGHTS)):
-            exposed = place.age in EXPOSED_AGES[window]
-            if not exposed and place.age not in CONTROL_AGES[window]:
-                continue
-            n1 = sum(counts[age] for age in EXPOSED_AGES[window])
-            n0 = sum(counts[age] for age in CONTROL_AGES[window])
-            if n1 <= 0 or n0 <= 0:
-                continue
-            odds = rho[window] * psi * n1
-            theta = odds / (odds + n0)
-            staked = True
-            for i, rate in enumerate(RATES):
-                gain = (_LOG_RATES[i] if exposed else 0.0) - math.log1p((rate - 1) * theta)
-                for account in accounts:
-                    self._logs[account][window][i] += gain
-        if staked:
-            self._stale.update(accounts)
-            if level not in UPPER:
-                self._singles.add(level)
-        return staked
+        rho = self._rhos.get(level)
+        if rho is None:
+            rho = self._rhos[level] = self._margins.of(level)
+        gains = []
+        for window, pays, exposed, control in _STAKES[place.age]:
+            n1 = sum([counts[age] for age in exposed])
+            n0 = sum([counts[age] for age in control])
+            if n1 > 0 and n0 > 0:
+                odds = rho[window] * psi * n1
+                theta = odds / (odds + n0)
+                gains.append((window, [won - math.log1p(less * theta) for won, less in pays]))
+        if not gains:
+            return False
+        for account in accounts:
+            purse = self._purses.get(account)
+            if purse is None:
+                purse = self._purses[account] = _Purse(weight(level))
+            for window, gain in gains:
+                purse.take(window, gain)
+            self._stale.add(account)
+        if level not in UPPER:
+            self._singles.add(level)
+        return True
 
     def log_e(self) -> float:
         """ln E: half on all roles together, half spread over the roles."""
         for account in self._stale:
             role, level = account
-            value = weight(level) * _value(self._logs[account])
+            value = self._purses[account].value()
             if role:
                 self._by_role[account] = value / self._roles
             else:
@@ -101,9 +117,29 @@ class Wealth:
         }
 
 
-def _value(logs: list[list[float]]) -> float:
-    return math.fsum(
-        share / len(RATES) * (math.exp(min(log, _MAX_LOG)) - 1)
-        for share, row in zip(WINDOW_WEIGHTS, logs, strict=True)
-        for log in row
-    )
+class _Purse:
+    """The bets of one account: ln per window and r."""
+
+    __slots__ = ("_logs", "_stale", "_terms", "_weight")
+
+    def __init__(self, weight: float) -> None:
+        self._weight = weight
+        self._logs = [[0.0] * len(RATES) for _ in WINDOW_WEIGHTS]
+        self._terms = [[0.0] * len(RATES) for _ in WINDOW_WEIGHTS]
+        self._stale: set[int] = set()
+
+    def take(self, window: int, gains: list[float]) -> None:
+        """Add the logarithms of what a bet of each r won."""
+        self._logs[window] = list(map(add, self._logs[window], gains))
+        self._stale.add(window)
+
+    def value(self) -> float:
+        """π Σ share · (e^L − 1)."""
+        for window in self._stale:
+            share = WINDOW_WEIGHTS[window] / len(RATES)
+            self._terms[window] = [
+                share * (math.exp(log if log < _MAX_LOG else _MAX_LOG) - 1)
+                for log in self._logs[window]
+            ]
+        self._stale.clear()
+        return self._weight * math.fsum(chain.from_iterable(self._terms))

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from streams.detection.fold import Path, Shocks, fold
+from streams.detection.fold import Cohort, Fold, Path, Shocks
 from streams.detection.margins import Table
 from streams.detection.members import Member, Place
 from streams.detection.spans import CASE_MS
@@ -72,9 +72,8 @@ def people() -> list[Member]:
 
 
 def folded(onsets: Sequence[NodeOnset], within: bool = False, until: int = CASE_MS) -> Path:
-    return fold(
-        people(), sorted(onsets), {}, T0, Table(), until_ms=T0 + until, within_domains=within
-    )
+    cohort = Cohort(people(), {}, T0, T0 + until)
+    return Fold(cohort, sorted(onsets), Table(), within_domains=within).path()
 
 
 def expected(*bets: list[int], age: int = 3) -> float:
@@ -127,6 +126,14 @@ class TestTime:
     def test_a_case_ends_after_65_days(self) -> None:
         assert folded([onset(CASE_MS, "u00")], until=2 * CASE_MS).steps == ()
         assert len(folded([onset(CASE_MS - 1, "u00")], until=2 * CASE_MS).steps) == 1
+
+    def test_a_fold_that_was_asked_about_an_instant_goes_on_from_there(self) -> None:
+        onsets = sorted(onset(i * DAY, f"p{i:02}") for i in range(2, 8))
+        whole = folded(onsets)
+        partly = Fold(Cohort(people(), {}, T0, T0 + CASE_MS), onsets, Table())
+        for day in (3, 6, 4):
+            assert partly.at(T0 + day * DAY) == whole.at(T0 + day * DAY)
+        assert partly.path() == whole
 
     def test_onsets_that_are_ahead_of_the_fleet_wait(self) -> None:
         onsets = [onset(2 * DAY, "p00"), onset(3 * DAY, "p01")]

@@ -87,7 +87,7 @@ def test_less_than_30_days_of_history_is_unknown_noise() -> None:
     assert noise_class(a_member(since=-30 * DAY).node, T0) == "0"
 
 
-def test_every_change_of_place_is_announced() -> None:
+def test_a_members_stays_are_its_places_over_time() -> None:
     member = a_member(
         patched=3 * DAY,
         back=9 * DAY,
@@ -96,13 +96,12 @@ def test_every_change_of_place_is_announced() -> None:
         weeks={-7: 2},
     )
     begin, end = T0 - DAY, T0 + 40 * DAY
-    changes = set(member.changes(begin, end))
-    before = member.place(begin)
+    stays = member.stays(begin, end)
     for t_ms in range(begin, end, 10 * MINUTE):
         place = member.place(t_ms)
-        if place != before:
-            assert any(t_ms - 10 * MINUTE < c <= t_ms for c in changes), t_ms - T0
-        before = place
+        here = [(noise, age) for a, b, noise, age in stays if a <= t_ms < b]
+        assert here == ([] if place is None else [(place.noise, place.age)]), t_ms - T0
+    assert {noise for _, _, noise, _ in stays} == {"unknown", "1-2"}
 
 
 def test_a_node_that_ran_the_build_before_its_log_begins_takes_no_part() -> None:
