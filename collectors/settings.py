@@ -1,12 +1,16 @@
 """What can be set on a node. How settings are read: schemas/config.py (``KBW_COLLECTOR_*``)."""
 
+import os
+import tomllib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 from schemas import config as loader
 from schemas.config import COLLECTOR_PREFIX
+from schemas.errors import KbwatchError
 from schemas.reports import Name
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -58,6 +62,8 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Channel → an XPath of one's own in place of the default selection."""
     forwarded: bool = False
     """Read ForwardedEvents: this is a WEC server, and reports go out for each origin."""
+    nodes: str = ""
+    """On a WEC server: the nodes.csv that ``kbwatch inventory load`` takes; who they are."""
     history_days: Annotated[int, Meta(ge=0, le=120)] = 120
     """How far the first start reads back."""
     history_events_per_s: Positive = 500
@@ -128,3 +134,44 @@ def load(
     Raises KbwatchError that names the source, the setting and what would be right.
     """
     return loader.load(Settings, COLLECTOR_PREFIX, config, overrides, environ)
+
+
+def data_dir_of(
+    config: str | None = None,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> tuple[str, str]:
+    """``data_dir``, also of a settings file that is broken, and what is wrong with the file.
+
+    Raises KbwatchError when the file can't be read, or something else than the file is wrong.
+    """
+    environ = os.environ if environ is None else environ
+    try:
+        return load(config, overrides, environ).data_dir, ""
+    except KbwatchError as error:
+        named = f"{COLLECTOR_PREFIX}CONFIG"
+        path = config or environ.get(named)
+        if not path:
+            raise
+        try:
+            lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            raise error from None
+        rest = {name: value for name, value in environ.items() if name != named}
+        of_file = _own_line(lines)
+        if of_file:
+            rest.setdefault(f"{COLLECTOR_PREFIX}DATA_DIR", of_file)
+        return load(None, overrides, rest).data_dir, str(error)
+
+
+def _own_line(lines: Sequence[str]) -> str:
+    for line in lines:
+        if line.lstrip().startswith("["):
+            break
+        try:
+            found = tomllib.loads(line).get("data_dir")
+        except tomllib.TOMLDecodeError:
+            continue
+        if isinstance(found, str):
+            return found
+    return ""

@@ -6,6 +6,7 @@ with ``KBW_COLLECTOR_``. Outside the file a list is written as JSON. Unknown nam
 typo that is silently ignored is a setting that silently does not hold.
 """
 
+import json
 import os
 import re
 import tomllib
@@ -21,6 +22,11 @@ from schemas.errors import KbwatchError
 COLLECTOR_PREFIX = "KBW_COLLECTOR_"
 _CONFIG = "CONFIG"
 """With the prefix: the variable that names the settings file."""
+
+_BOOL = re.compile("Expected `bool`, got `[a-z]+`")
+_BOUND = re.compile(r"Expected `(int|float)` (<=|>=|<|>) (-?[\d.]+)")
+_KINDS = {"int": "a whole number", "float": "a number"}
+_BOUNDS = {"<=": "of at most", ">=": "of at least", "<": "less than", ">": "greater than"}
 
 T = TypeVar("T", bound=Struct)
 
@@ -76,7 +82,7 @@ def _is_ours(variable: str, prefix: str) -> bool:
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise KbwatchError(f"settings file {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -120,6 +126,10 @@ def _in_words(error: str, kind: type[Struct], words: Mapping[str, str]) -> str:
     for pattern, meaning in words.items():
         error = error.replace(f"`str` matching regex {pattern!r}", meaning)
     error = error.replace("Expected `array`, got `str`", "Expected a list, as JSON: [ … ]")
+    error = _BOOL.sub("Expected true or false", error)
+    error = _BOUND.sub(_bound_in_words, error)
+    if "Invalid enum value" in error:
+        return f"{error}; choose from: {', '.join(_choices(kind, error))}"
     if "unknown field" not in error:
         return error
     within = re.search(r"at `\$\.([\w.]+)", error)
@@ -128,6 +138,22 @@ def _in_words(error: str, kind: type[Struct], words: Mapping[str, str]) -> str:
     for name in section.split(".") if within else ():
         struct = _struct_of(struct, name)
     return f"{error}; {section} has: {', '.join(struct.__struct_fields__)}"
+
+
+def _bound_in_words(found: re.Match[str]) -> str:
+    kind, sign, bound = found.groups()
+    return f"Expected {_KINDS[kind]} {_BOUNDS[sign]} {bound}"
+
+
+def _choices(kind: type[Struct], error: str) -> list[str]:
+    """What the setting that the error names may be, where it is one of some words."""
+    at = re.search(r"at `\$\.([\w.\[\]]+)`", error)
+    *sections, name = re.sub(r"\[\d*\]", "", at.group(1)).split(".") if at else [""]
+    struct = kind
+    for section in sections:
+        struct = _struct_of(struct, section)
+    types = (info.type for info in msgspec.structs.fields(struct) if info.name == name)
+    return [json.dumps(choice) for choice in get_args(next(types, None))]
 
 
 def _struct_of(kind: type[Struct], name: str) -> type[Struct]:

@@ -10,7 +10,7 @@ class Health(Struct, frozen=True, omit_defaults=True):
 
     v: int
     app: str
-    kind: Literal["dead_letters", "unknown_nodes"]
+    kind: Literal["dead_letters", "unknown_nodes", "stalled"]
     severity: Literal["info", "warning", "critical"]
     message: str
     at_ms: int

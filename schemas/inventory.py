@@ -28,5 +28,5 @@ class InventoryNode(Struct, frozen=True, omit_defaults=True):
     collector: bool = False
     """The node has a collector of its own: what shippers say of it is left out."""
     aliases: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
-    """Names that the computer bore before: what it logged then is this node's."""
+    """Other names of the computer, earlier or later: what it logs under them is this node's."""
     covariates: Annotated[dict[Label, bool | Label], Meta(max_length=64)] = {}

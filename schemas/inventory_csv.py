@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,6 +11,7 @@ from schemas.errors import KbwatchError
 from schemas.inventory import InventoryNode
 from schemas.windows.names import node_name
 
+NOTHING_WRITTEN = "nothing was written"
 COVARIATE = "covariate:"
 COLUMNS = {
     "node": "name of the computer, short or fully qualified, in any case (required)",
@@ -24,12 +25,13 @@ COLUMNS = {
     "branch": "its build without the last part, 17763; known from the log after the next boot",
     "virtual": "yes or no",
     "collector": "yes: kbwatch-collector runs on the node, so shippers' events of it are left out",
-    "aliases": "names that the computer had before, separated by blanks or semicolons",
+    "aliases": "other names of the computer, earlier or later, separated by blanks or semicolons",
     COVARIATE + "NAME": "anything that may decide who breaks, such as csv_bitlocker, s2d: yes, no"
     " or a word",
 }
 _TRUE, _FALSE = ("yes", "true"), ("no", "false")
 _PLAIN = ("site", "ring", "os", "branch")
+_TOLD = 20
 _LARGEST_BYTES = 64 * 1024 * 1024
 
 Row = dict[str, str]
@@ -42,11 +44,12 @@ class _WrongError(ValueError):
         super().__init__(f"column {column}: {text}")
 
 
-def read_nodes(path: Path) -> list[InventoryNode]:
+def read_nodes(path: Path, then: str = NOTHING_WRITTEN) -> list[InventoryNode]:
     """The nodes of a file, in its order.
 
     UTF-8, comma or semicolon between the fields, first line the names of the columns (``COLUMNS``).
-    Raises KbwatchError with file, line and column when anything in it is wrong.
+    Raises KbwatchError with file, line and column when anything in it is wrong; ``then`` is what
+    that means for the caller.
     """
     lines = _rows(path)
     header = _header(path, next(lines, (1, []))[1])
@@ -67,11 +70,19 @@ def read_nodes(path: Path) -> list[InventoryNode]:
             nodes.append(node)
     names.check_aliases(path, wrong)
     if wrong:
-        more = f" (and {len(wrong) - 1} more errors)" if len(wrong) > 1 else ""
-        raise KbwatchError(f"{wrong[0]}{more}; nothing was written")
+        raise KbwatchError(refusal(wrong, then))
     if not nodes:
-        raise KbwatchError(f"{path}: names no node; nothing was written")
+        raise KbwatchError(f"{path}: names no node; {then}")
     return nodes
+
+
+def refusal(wrong: Sequence[str], then: str = NOTHING_WRITTEN) -> str:
+    """Everything that is wrong, a line each, up to twenty; one error is one line."""
+    if len(wrong) == 1:
+        return f"{wrong[0]}; {then}"
+    more = [f"and {len(wrong) - _TOLD} more"] if len(wrong) > _TOLD else []
+    told = [*wrong[:_TOLD], *more]
+    return "\n  ".join([f"{len(wrong)} errors; {then}:", *told])
 
 
 class _Names:

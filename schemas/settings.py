@@ -89,6 +89,8 @@ class IngestSettings(Struct, frozen=True, forbid_unknown_fields=True):
     sources: tuple[IngestSource, ...] = ()
     batch: Positive = 2_000
     """Messages taken at a time."""
+    batch_bytes: Positive = 8 * 1024 * 1024
+    """Bytes taken at a time; a batch ends with the message that exceeds them."""
     within_s: Seconds = 0.2
     heartbeat_s: Annotated[int, Meta(ge=0, le=86_400)] = 36_000
     """The interval that heartbeats made of events are taken to keep; 0: none are made. The default
@@ -96,6 +98,8 @@ class IngestSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """
     max_nodes: Positive = 50_000
     """Nodes whose state is held; those not heard of for longest are forgotten first."""
+    max_strangers: Positive = 5_000
+    """Of them, nodes that the inventory does not know: anybody may invent such."""
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,6 +110,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     log_format: Literal["console", "json"] = "console"
     metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     """Prometheus metrics on this loopback port; 0: none."""
+    stalled_after_s: Seconds = 60.0
+    """A partition with work waiting of which nothing is committed for so long is reported."""
     worker_id: Annotated[str, Meta(pattern=_WORKER_ID)] = "1"
     """Unique per worker of an app: lets a restarted worker resume its partitions at once."""
     kafka: KafkaSettings = field(default_factory=KafkaSettings)

@@ -22,10 +22,41 @@ Headers = list[tuple[str, bytes]] | None
 KEPT_BYTES = 2 * MAX_MESSAGE_BYTES
 """What a dead letter keeps of a larger message: twice what any reader takes."""
 
+_LOG_EVERY_S = 30.0
 _WINDOW_S = 300.0
 _LOUD_SHARE = 0.01
 _LOUD_AT_LEAST = 100
 """Below this many messages a share says nothing."""
+
+
+class Quiet:
+    """What the log says of dead letters: the first of a kind at once, then their number. No I/O.
+
+    A topic of something else is a dead letter per message, and would be a line per message.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing said."""
+        self._since: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def is_first(self, topic: str, reason: str, now_s: float) -> bool:
+        """Count a letter (``now_s``: any clock, seconds); whether to log it by itself."""
+        since_s, count = self._since.get((topic, reason), (now_s, -1))
+        self._since[topic, reason] = since_s, count + 1
+        return count < 0
+
+    def due(self, now_s: float) -> list[tuple[str, str, int]]:
+        """Topic, reason and number of those not logged for 30 s; none for 30 s is a new start."""
+        found = []
+        for (topic, reason), (since_s, count) in list(self._since.items()):
+            if now_s - since_s < _LOG_EVERY_S:
+                continue
+            if count:
+                found.append((topic, reason, count))
+                self._since[topic, reason] = now_s, 0
+            else:
+                del self._since[topic, reason]
+        return found
 
 
 class DeadLetters:
@@ -45,35 +76,44 @@ class DeadLetters:
         self._topic = topic
         self._window: deque[tuple[float, int, int]] = deque()
         self._loud_until = 0.0
+        self._quiet = Quiet()
 
-    async def bad(self, message: Message, reason: str, detail: str) -> None:
-        """Put ``message`` into the dead-letter topic; returns when the broker has it."""
+    async def bad(
+        self, message: Message, reason: str, detail: str, part: bytes | None = None
+    ) -> None:
+        """Put ``message`` into the dead-letter topic, or the ``part`` of it that can't be used.
+
+        Returns when the broker has it.
+        """
         headers = [
             ("reason", reason.encode()),
-            ("detail", detail[:1000].encode()),
+            ("detail", detail[:1000].encode("utf-8", "replace")),
             ("origin_topic", message.topic.encode()),
             ("origin_partition", str(message.partition).encode()),
             ("origin_offset", str(message.offset).encode()),
         ]
-        value = message.value
+        value = message.value if part is None else part
         if value is not None and len(value) > KEPT_BYTES:
             # Headers must fit beside it below the broker's limit, or it could never be sent.
             headers.append(("size_bytes", str(len(value)).encode()))
             value = value[:KEPT_BYTES]
         await self._send(dlq_of(self._topic), message.key, value, headers)
-        DEAD_LETTERS.labels(topic=self._topic, reason=reason).inc()
-        _log.warning(
-            "dead letter",
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            reason=reason,
-            detail=detail[:200],
-        )
+        DEAD_LETTERS.labels(topic=message.topic, reason=reason).inc()
+        if self._quiet.is_first(message.topic, reason, time.monotonic()):
+            _log.warning(
+                "dead letter",
+                topic=message.topic,
+                partition=message.partition,
+                offset=message.offset,
+                reason=reason,
+                detail=detail[:200],
+            )
 
     async def count(self, good: int, bad: int) -> None:
         """Add a batch to the share; say so on kbw-health when over 1 % is bad in five minutes."""
         now = time.monotonic()
+        for topic, reason, letters in self._quiet.due(now):
+            _log.warning("more dead letters", topic=topic, reason=reason, letters=letters)
         self._window.append((now, good, bad))
         while self._window[0][0] < now - _WINDOW_S:
             self._window.popleft()
@@ -88,7 +128,8 @@ class DeadLetters:
             app=self._name,
             kind="dead_letters",
             severity="critical",
-            message=f"{share:.1%} of {self._what} can't be used; look at {dlq_of(self._topic)}",
+            message=f"{100 * share:.1f} % of {self._what} can't be used; "
+            f"look at {dlq_of(self._topic)}",
             at_ms=int(time.time() * 1000),
             topic=self._topic,
             share=round(share, 4),

@@ -81,7 +81,7 @@ def _power(v: Verdict) -> str:
     p = v.power
     return (
         f"{p.observed} patched nodes observed for 24 h: a failure of 5 % of nodes with p = "
-        f"{p.p_5pct:.2f}, one of {p.rate_95:.1%} with p = .95"
+        f"{p.p_5pct:.2f}, one of {100 * p.rate_95:.3g} % with p = 0.95"
     )
 
 

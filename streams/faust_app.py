@@ -6,6 +6,7 @@ in docs/decisions.md (Faust).
 
 import asyncio
 import logging
+import math
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from schemas.settings import Settings
 from schemas.topics import BROKER_MAX_BYTES
 from streams import log, metrics
 from streams.kafka_io import addresses, check_broker
+from streams.progress import watch_progress
 
 _log = structlog.get_logger(__name__)
 
@@ -31,9 +33,10 @@ Taken = EventT[bytes]
 """What ``noack_take`` gives: an event whose ``message`` has the raw key and value."""
 
 
-def make_app(settings: Settings, name: str) -> faust.App:
+def make_app(settings: Settings, name: str, buffered: int = 2 * _POLL_RECORDS) -> faust.App:
     """A Faust app ``kbw-<name>`` (its consumer group) with kbwatch's settings.
 
+    ``buffered`` messages at most wait for an agent: few where each may be 2 MiB.
     Raises KbwatchError when the data folder can't be written or kafka.bootstrap is no address.
     """
     use("uvloop")
@@ -72,8 +75,10 @@ def make_app(settings: Settings, name: str) -> faust.App:
         broker_heartbeat_interval=kafka.session_timeout_s / 4,
         broker_max_poll_records=_POLL_RECORDS,
         broker_commit_interval=0.2,
-        stream_buffer_maxsize=2 * _POLL_RECORDS,
+        stream_buffer_maxsize=buffered,
         stream_wait_empty=False,
+        stream_processing_timeout=math.inf,
+        broker_commit_livelock_soft_timeout=math.inf,
         worker_redirect_stdouts=False,
     )
 
@@ -86,6 +91,7 @@ def make_app(settings: Settings, name: str) -> faust.App:
         app.consumer.stop_flow()
         app.flow_control.suspend()
 
+    watch_progress(app, settings, name)
     return app
 
 
@@ -101,13 +107,38 @@ async def send(
     return future
 
 
+class _Room:
+    """Holds a stream back while a batch has its bytes."""
+
+    def __init__(self, stream: StreamT[bytes], size_bytes: int) -> None:
+        self._stream = stream
+        self._left = size_bytes
+        self._some = asyncio.Event()
+        self._some.set()
+        stream.add_processor(self._enter)
+
+    async def _enter(self, value: bytes | None) -> bytes | None:
+        while self._left <= 0:
+            self._some.clear()
+            await cast("faust.Stream[bytes]", self._stream).wait(self._some)  # type: ignore[arg-type]
+        self._left -= len(value or b"")
+        return value
+
+    def leave(self, events: Sequence[Taken]) -> None:
+        self._left += sum(len(event.message.value or b"") for event in events)
+        self._some.set()
+
+
 async def work_through(
     stream: StreamT[bytes],
     size: int,
     within_s: float,
     take: Callable[[Sequence[Taken]], Awaitable[int]],
+    size_bytes: int | None = None,
 ) -> None:
     """The body of every agent: take batches, work on them, then ack in order.
+
+    A batch has at most ``size`` events, and ends with the one that brings it to ``size_bytes``.
 
     ``take`` handles what it expects, and returns how many events from the front are finished:
     fewer than all only when the rest is somebody else's by now. Anything unexpected ends the
@@ -115,6 +146,7 @@ async def work_through(
     nothing is lost silently. Events of an assignment that is over are neither worked on nor
     acked: whoever has the partition now reads them again.
     """
+    room = _Room(stream, size_bytes) if size_bytes else None
     # noack_take yields events, not values, and StreamT does not know it.
     async for events in cast("faust.Stream[Taken]", stream).noack_take(size, within=within_s):
         current = [event for event in events if _is_current(event)]
@@ -127,6 +159,8 @@ async def work_through(
         for event in current[:finished]:
             if _is_current(event):
                 await stream.ack(event)
+        if room:
+            room.leave(events)
 
 
 def _is_current(event: Taken) -> bool:

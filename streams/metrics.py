@@ -7,6 +7,9 @@ from schemas.errors import KbwatchError
 DEAD_LETTERS = Counter(
     "kbwatch_dead_letters_total", "Messages put into a dead-letter topic.", ["topic", "reason"]
 )
+STALLED = Gauge(
+    "kbwatch_stalled_partitions", "Partitions with work waiting of which nothing is committed."
+)
 REPORTS = Counter("kbwatch_reports_total", "Node reports taken by the detector.")
 EVIDENCE = Counter("kbwatch_evidence_published_total", "Evidence messages published.")
 FOLD_SECONDS = Histogram("kbwatch_fold_seconds", "Time to fold the cases of one branch.")

@@ -37,5 +37,5 @@ def replay_file(
         typer.echo(encode(verdict).decode())
     console.print(
         f"{result.reports} reports, {result.dead_lettered} dead-lettered, "
-        f"{len(result.verdicts)} open cases"
+        f"{len(result.verdicts)} open case{'' if len(result.verdicts) == 1 else 's'}"
     )

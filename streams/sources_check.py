@@ -8,11 +8,21 @@ from msgspec import Struct
 from schemas.inventory import InventoryNode
 
 _HOUR_MS = 3_600_000
+_IN_DAYS_H = 48
 _UNPROMISED_MS = 24 * _HOUR_MS
 _GRACE_MS = 20 * 60_000
 """As detection/node_state.py has it: thrice the promise and 20 min, or a day without one."""
 
 _UNKNOWN_SITE = "unknown"
+
+WORDS = {
+    "event": "events",
+    "boot": "boots",
+    "patch": "patch states",
+    "facts": "facts",
+    "heartbeat": "heartbeats",
+}
+"""What a kind of record is called in ``NodeSources.arrives``."""
 
 
 class Arrival(Struct, frozen=True):
@@ -55,13 +65,30 @@ def check(
     by_node: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
         by_node[arrival.node].append(arrival)
+    former = {alias: entry.node for entry in inventory.values() for alias in entry.aliases}
     fleet_ms = max((a.newest_ms for found in by_node.values() for a in found), default=0)
     checked = [
-        _node(name, by_node.get(name, ()), inventory.get(name), bool(inventory), fleet_ms)
+        _renamed(name, former[name], by_node[name])
+        if name in former and name not in inventory
+        else _node(name, by_node.get(name, ()), inventory.get(name), bool(inventory), fleet_ms)
         for name in sorted({*by_node, *inventory})
     ]
     checked.sort(key=lambda node: not node.unjudged)
     return tuple(checked)
+
+
+def _renamed(name: str, bearer: str, found: Iterable[Arrival]) -> NodeSources:
+    """What arrived before ``name`` became an alias: no node any more that could be judged."""
+    arrivals = sorted(found, key=lambda a: a.newest_ms)
+    newest = arrivals[-1]
+    note = f"an alias of {bearer}: what arrived before the inventory said so stays under this name"
+    return NodeSources(
+        name, newest.domain, newest.site, newest.newest_ms, _counts(arrivals), (note,), ()
+    )
+
+
+def _counts(arrivals: Iterable[Arrival]) -> dict[str, int]:
+    return dict(sorted((a.channel or WORDS[a.kind], a.records) for a in arrivals))
 
 
 def _node(
@@ -78,7 +105,6 @@ def _node(
             name, domain, site, 0, {}, (), ("is in the inventory, but nothing has arrived",)
         )
     newest = arrivals[-1]
-    arrives = {a.channel or _WORDS[a.kind]: a.records for a in arrivals}
     kinds = {a.kind for a in arrivals}
     channels = {a.channel.casefold() for a in arrivals}
     missing = [words for kind, words in _MISSING.items() if kind not in kinds]
@@ -93,19 +119,12 @@ def _node(
         newest.domain,
         newest.site,
         newest.newest_ms,
-        dict(sorted(arrives.items())),
+        _counts(arrivals),
         tuple(missing),
         tuple(_unjudged(arrivals, kinds, newest, fleet_ms)),
     )
 
 
-_WORDS = {
-    "event": "events",
-    "boot": "boots",
-    "patch": "patch states",
-    "facts": "facts",
-    "heartbeat": "heartbeats",
-}
 _MISSING = {
     "patch": "no patch states: neither WindowsUpdateClient nor Setup servicing arrives",
     "facts": "no facts: role and covariates are unknown, no rule can name them",
@@ -125,4 +144,11 @@ def _unjudged(
     grace_ms = 3000 * promise_s + _GRACE_MS if promise_s else _UNPROMISED_MS
     silent_ms = fleet_ms - newest.newest_ms
     if silent_ms > grace_ms:
-        yield f"silent for {silent_ms / _HOUR_MS:.0f} h while others of the fleet are heard"
+        yield f"silent for {_span(silent_ms)} while others of the fleet are heard"
+
+
+def _span(span_ms: int) -> str:
+    hours = round(span_ms / _HOUR_MS)
+    if hours >= _IN_DAYS_H:
+        return f"{hours // 24} days"
+    return "1 hour" if hours == 1 else f"{hours} hours"

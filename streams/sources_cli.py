@@ -2,19 +2,20 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
 from schemas.cli_options import AsJson, Config, PrintConfig, Set, settings_from
 from schemas.clickhouse.socket_store import open_queries
 from schemas.inventory import InventoryNode
 from schemas.settings import Settings
-from streams.sources_check import Arrival, NodeSources, check
-from streams.tables import add_columns, console, printable
+from schemas.windows.names import node_name
+from streams.sources_check import Arrival, check
+from streams.sources_show import show
+from streams.tables import printable
 
 _DAY_MS = 86_400_000
 
@@ -29,7 +30,7 @@ def _sources() -> None:
 @app.command("check")
 def check_sources(
     fleet: Annotated[str, typer.Option(help="Fleet to check.")] = "default",
-    node: Annotated[str, typer.Option(help="This node only.")] = "",
+    node: Annotated[str, typer.Option(help="This node only, under any of its spellings.")] = "",
     days: Annotated[
         int, typer.Option(min=1, max=730, help="Look at what arrived in the last so many days.")
     ] = 30,
@@ -47,66 +48,47 @@ def check_sources(
 ) -> None:
     """List per node what arrives, what is missing, and why it can't be judged if it can't.
 
-    JSON has every node. Exits 1 when a node can't be judged.
+    JSON has every node. Exits 1 when a node can't be judged or is unknown.
     """
     settings = settings_from(config, overrides, print_config)
     since_ms = int(time.time() * 1000) - days * _DAY_MS
     with open_queries(settings.store) as opened:
         rows = opened.run("node_sources", {"fleet": fleet, "since_ms": since_ms}).dicts()
-    found = check(
-        [msgspec.convert(row, Arrival) for row in rows],
-        _inventory(settings, fleet) if inventory else {},
-    )
-    shown = [one for one in found if not node or one.node == node]
+    known = _inventory(settings) if inventory else {}
+    listed = {name: entry for (of, name), entry in known.items() if of == fleet}
+    found = check([msgspec.convert(row, Arrival) for row in rows], listed)
+    shown = [one for one in found if not node or one.node == node_name(node)]
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
-    else:
-        _print(shown, everything or bool(node))
-    if any(one.unjudged for one in shown):
+    elif shown:
+        show(shown, everything or bool(node))
+    if not found:
+        typer.echo(_unknown_fleet(fleet, days, {of for of, _ in known}), err=True)
+    elif not shown:
+        typer.echo(_unknown_node(node_name(node), fleet, days, listed), err=True)
+    if not shown or any(one.unjudged for one in shown):
         raise typer.Exit(1)
 
 
-def _inventory(settings: Settings, fleet: str) -> dict[str, InventoryNode]:
+def _inventory(settings: Settings) -> dict[tuple[str, str], InventoryNode]:
     from streams.inventory.topic import read_inventory  # aiokafka loads only when it is used
 
-    nodes = asyncio.run(read_inventory(settings.kafka))
-    return {name: entry for (of, name), entry in nodes.items() if of == fleet}
+    return asyncio.run(read_inventory(settings.kafka))
 
 
-def _print(found: list[NodeSources], everything: bool) -> None:
-    if not found:
-        typer.echo("nothing has arrived: is the sink running, and has a collector or ingest begun?")
-        return
-    shown = [one for one in found if everything or one.missing or one.unjudged]
-    if shown:
-        _print_table(shown)
-    judged = sum(not one.unjudged for one in found)
-    whole = sum(not (one.unjudged or one.missing) for one in found)
-    typer.echo(
-        f"{judged} of {len(found)} nodes can be judged, nothing is missing of {whole}"
-        f"{'' if len(shown) == len(found) else ' (--all lists them)'}"
+def _unknown_fleet(fleet: str, days: int, fleets: set[str]) -> str:
+    others = f"; the inventory has the fleets {', '.join(sorted(fleets))}" if fleets else ""
+    return printable(
+        f"nothing has arrived of fleet {fleet!r} in {days} days, and no inventory lists it{others}"
+        " (is the sink running, and has a collector or ingest begun?)"
     )
 
 
-def _print_table(shown: list[NodeSources]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    rows = [
-        (
-            printable(one.node),
-            printable(one.site or "-"),
-            _when(one.newest_ms),
-            printable(", ".join(f"{n:,} {what}" for what, n in one.arrives.items()) or "nothing"),
-            printable("; ".join(one.missing) or "-"),
-            printable("; ".join(one.unjudged) or "-"),
-        )
-        for one in shown
-    ]
-    headings = ("node", "site", "newest", "arrives", "missing", "can't be judged, because")
-    add_columns(table, headings, rows)
-    console().print(table, crop=False)
-
-
-def _when(t_ms: int) -> str:
-    if not t_ms:
-        return "never"
-    return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y-%m-%d %H:%MZ")
+def _unknown_node(node: str, fleet: str, days: int, listed: Mapping[str, InventoryNode]) -> str:
+    bearer = next((one.node for one in listed.values() if node in one.aliases), None)
+    if bearer:
+        return printable(f"{node} is an alias of {bearer}: ask for --node {bearer}")
+    return printable(
+        f"unknown node {node!r}: nothing has arrived of it in {days} days, and the inventory of "
+        f"fleet {fleet!r} does not list it"
+    )

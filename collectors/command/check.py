@@ -13,9 +13,11 @@ from xml.sax.saxutils import unescape
 import msgspec
 from msgspec import Struct
 
+from collectors.command.effective import masked
+from collectors.pipeline.redact import Redactor
 from collectors.pipeline.selection import Selection
 from collectors.runtime.node import Node, this_node
-from collectors.settings import KafkaSettings, Settings
+from collectors.settings import KafkaSettings, RedactSettings, Settings
 from collectors.sources.source import Item, Source
 from schemas.codec import encode
 from schemas.config import as_toml
@@ -29,7 +31,6 @@ _ITEMS = 200
 _WAIT_S = 0.1
 _SECRET_FILES = ("ca_file", "cert_file", "key_file", "password_file", "token_file")
 _SELECT = re.compile(r"<Select [^>]*>([^<]*)</Select>")
-_MASK = "[masked]"
 
 Probe = Callable[[KafkaSettings], str]
 """Tries the broker: what it found. Raises KbwatchError."""
@@ -79,7 +80,11 @@ def check(
     settings: Settings, parts: "Parts", probe: Probe, now_s: Callable[[], float] = time.monotonic
 ) -> Check:
     """Look at everything that a run needs; nothing is shipped and no bookmark is moved."""
-    findings = [_folder(Path(settings.data_dir)), *_files(settings.kafka)]
+    findings = [
+        _folder(Path(settings.data_dir)),
+        *_files(settings.kafka),
+        _redaction(settings.redact),
+    ]
     channels: tuple[Channel, ...] = ()
     node: Node | None = None
     sample: Sample | None = None
@@ -122,7 +127,7 @@ def lines(found: Check, settings: Settings) -> Iterator[str]:
         names = alike.setdefault(channel.xpaths, [])
         names.append(f"{channel.channel}{'*' if channel.optional else ''}")
     for xpaths, names in alike.items():
-        yield f"  {', '.join(names)}"
+        yield from (f"  {name}" for name in names)
         yield from (f"    {xpath}" for xpath in xpaths)
     if found.sample:
         sample = found.sample
@@ -131,18 +136,6 @@ def lines(found: Check, settings: Settings) -> Iterator[str]:
         yield f"  {sample.reports} reports, {sample.report_bytes} bytes before compression"
     yield ""
     yield as_toml(masked(settings)).rstrip()
-
-
-def masked(settings: Settings) -> Settings:
-    """Settings that may be shown: secrets are in files, but these may hold some."""
-    hosts = [host.rpartition("@") for host in settings.kafka.bootstrap.split(",")]
-    bootstrap = ",".join(f"{_MASK}@{host}" if user else host for user, _, host in hosts)
-    replace = msgspec.structs.replace
-    return replace(
-        settings,
-        kafka=replace(settings.kafka, bootstrap=bootstrap),
-        redact=replace(settings.redact, patterns=(_MASK,) * len(settings.redact.patterns)),
-    )
 
 
 def _xpaths(query: str) -> tuple[str, ...]:
@@ -175,6 +168,18 @@ def _files(kafka: KafkaSettings) -> Iterator[Finding]:
             yield Finding(f"kafka.{name} {path}", size_bytes > 0, says)
 
 
+def _redaction(redact: RedactSettings) -> Finding:
+    try:
+        Redactor(redact)
+    except KbwatchError as error:
+        return Finding("redact", False, str(error))
+    rules = [
+        name for name in ("users", "sids", "addresses", "command_lines") if getattr(redact, name)
+    ]
+    own = len(redact.patterns)
+    return Finding("redact", True, f"{', '.join(rules) or 'nothing'}, {own} patterns of your own")
+
+
 def _read(source: Source, findings: list[Finding], now_s: Callable[[], float]) -> Sequence[Item]:
     what = f"source {source.name}"
     items: Sequence[Item] = ()
@@ -194,7 +199,7 @@ def _read(source: Source, findings: list[Finding], now_s: Callable[[], float]) -
         source.close()
     newest = "; ".join(f"{c} to record {h.newest_record_id}" for c, h in sorted(channels.items()))
     says = f"{len(items)} items read as a sample" + (f" ({newest})" if newest else "")
-    findings.append(Finding(what, not trouble, trouble or says))
+    findings.append(Finding(what, not trouble, f"{trouble}; {says}" if trouble else says))
     return items
 
 

@@ -2,16 +2,22 @@
 
 The service runs as a virtual account (``NT SERVICE\\kbwatch-collector``): it has no password, no
 other rights than those given here, and is gone with the service. All names of groups are SIDs, as
-their names are localised.
+their names are localised. Programs of Windows are named by their full path: an elevated prompt may
+stand in a folder where somebody else has put a ``sc.exe``.
 """
 
+import hashlib
+import os
+import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePath, PureWindowsPath
 
 from msgspec import Struct
 
+from collectors.sources import windows_api
 from schemas.errors import KbwatchError
 
 SERVICE = "kbwatch-collector"
@@ -33,15 +39,14 @@ _ABOUT = "Ships what this node logs about patches, boots and failures to kbwatch
 _EVENT_LOG_READERS = "S-1-5-32-573"
 _SYSTEM = "*S-1-5-18"
 _ADMINISTRATORS = "*S-1-5-32-544"
-_ADMINISTRATOR_CHECK = (
-    "([Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent())"
-    ".IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)"
-)
 # Restart after 5 s, 1 min, 5 min; a day without failure begins anew.
 _RECOVERY = "restart/5000/restart/60000/restart/300000"
+_RUNNING = 1056  # ERROR_SERVICE_ALREADY_RUNNING
 _NOT_THERE = 1060  # ERROR_SERVICE_DOES_NOT_EXIST
-_NOT_RUNNING = 1062  # ERROR_SERVICE_NOT_ACTIVE
+_MARKED = 1072  # ERROR_SERVICE_MARKED_FOR_DELETE: gone when the last handle to it is closed
 _EXISTS = 1073  # ERROR_SERVICE_EXISTS
+_STRICT = "$ErrorActionPreference = 'Stop'; "
+_START_S = 30
 
 Run = Callable[[Sequence[str]], tuple[int, str]]
 """Runs a command: its exit status and what it said."""
@@ -57,12 +62,27 @@ class Step(Struct, frozen=True):
     """Exit statuses that say that the step was not needed."""
 
 
+class Files(Struct, frozen=True):
+    """The files that the service reads, by what is done to their rights."""
+
+    secret: tuple[str, ...] = ()
+    """Narrowed to SYSTEM, administrators and the service."""
+    public: tuple[str, ...] = ()
+    """The service may read them too; others' rights stay."""
+
+
+def requirements() -> tuple[Step, ...]:
+    """What must hold before anything is changed."""
+    return (Step("see that this is no domain controller", _powershell(_no_domain_controller())),)
+
+
 def install_steps(
-    program: Sequence[str], config: str, data_dir: str, secrets: Sequence[str]
+    program: Sequence[str], config: str, data_dir: str, files: Files
 ) -> tuple[Step, ...]:
     """Make or renew the service, and give its account what it needs and no more.
 
-    ``program`` runs ``kbwatch-collector``; ``secrets`` are the files with passwords and keys.
+    ``program`` runs ``kbwatch-collector``. The first step makes the service: where it was not there
+    before, ``remove_steps`` undo all the others.
     """
     command = subprocess.list2cmdline([*program, "service", "--config", config])
     service = ("binPath=", command, "start=", "delayed-auto", "obj=", ACCOUNT)
@@ -80,43 +100,99 @@ def install_steps(
         Step("also when it ends with an error", _sc("failureflag", "1")),
         Step("let it read event logs", _powershell(_join_group())),
         Step("make its folder", _powershell(_make_folder(data_dir))),
-        Step("let it write there, and nobody else", _acl(data_dir, "(OI)(CI)M", "(OI)(CI)F")),
-        Step("let it read its settings", _acl(config, "R", "F")),
+        *_narrowed("let it write there, and nobody else", data_dir, "(OI)(CI)M", "(OI)(CI)F"),
+        *_narrowed("let it read its settings", config, "R", "F"),
     ]
-    steps += [Step("let it read a secret", _acl(path, "R", "F")) for path in secrets]
-    return (*steps, Step("start it", _sc("start"), (1056,)))
-
-
-def uninstall_steps(data_dir: str) -> tuple[Step, ...]:
-    """Stop and remove the service, its membership and its folder; what is not there is no error."""
+    for path in files.secret:
+        steps += _narrowed("let it read a secret", path, "R", "F")
+    for path in files.public:
+        grant = (_system("icacls.exe"), path, "/grant", f"{ACCOUNT}:R")
+        steps.append(Step("let it read a certificate", grant))
     return (
-        Step("stop the service", _powershell(_stop()), ()),
-        Step("take it out of the readers of event logs", _powershell(_leave_group())),
-        Step("remove the service", _sc("delete"), (_NOT_THERE,)),
-        Step("remove its folder", _powershell(_remove_folder(data_dir))),
+        *steps,
+        Step("start it", _sc("start"), (_RUNNING,)),
+        Step("see that it runs", _powershell(_runs(data_dir))),
     )
 
 
-def carry_out(steps: Sequence[Step], run: Run, say: Callable[[str], None]) -> None:
-    """Run the steps in order; each may be run again. Raises KbwatchError when one fails."""
+def remove_steps() -> tuple[Step, ...]:
+    """Stop and remove the service and its membership; what is not there is no error."""
+    return (
+        Step("stop the service", _powershell(_stop())),
+        Step("take it out of the readers of event logs", _powershell(_leave_group())),
+        Step("remove the service", _sc("delete"), (_NOT_THERE, _MARKED)),
+        Step("see that it is gone", _powershell(_gone())),
+    )
+
+
+def carry_out(
+    steps: Sequence[Step], run: Run, say: Callable[[str], None], undo: Sequence[Step] = ()
+) -> None:
+    """Run the steps in order; each may be run again.
+
+    Raises KbwatchError when one fails. ``undo`` is run before that if the first step made anew what
+    was not there before.
+    """
+    anew = False
+    for place, step in enumerate(steps):
+        say(step.does)
+        try:
+            status = _carried_out(step, run)
+        except KbwatchError as error:
+            if not anew or not undo:
+                raise
+            say("that failed: taking back what was done")
+            left = attempt(undo, run, say)
+            raise KbwatchError("; ".join([str(error), *left])) from None
+        anew = anew or (place == 0 and status == 0)
+
+
+def attempt(steps: Sequence[Step], run: Run, say: Callable[[str], None]) -> list[str]:
+    """Run all steps, whatever becomes of them; what failed, in words."""
+    failed = []
     for step in steps:
         say(step.does)
-        status, said = run(step.command)
-        if status and status not in step.may_fail:
-            shown = subprocess.list2cmdline(step.command)
-            raise KbwatchError(
-                f"{step.does}: {shown} ended with {status}: {' '.join(said.split())}"
-            )
+        try:
+            _carried_out(step, run)
+        except KbwatchError as error:
+            failed.append(str(error))
+    return failed
 
 
-def need_administrator(run: Run) -> None:
+def remove_data(folder: Path) -> list[str]:
+    """Remove what a collector has made in ``folder``, and the folder if nothing else is in it.
+
+    A link is removed, never what it leads to. Returns what is left there: names, or why.
+    """
+    left = []
+    for name in KEPT:
+        path = folder / name
+        try:
+            if path.is_dir() and not path.is_symlink() and not _is_junction(path):
+                shutil.rmtree(path)
+            elif os.path.lexists(path):
+                path.rmdir() if _is_junction(path) else path.unlink()
+        except OSError as error:
+            left.append(f"{path}: {error.strerror}")
+    try:
+        left += [str(path) for path in folder.iterdir() if path.name not in KEPT]
+        if not left:
+            folder.rmdir()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        left.append(f"{folder}: {error.strerror}")
+    return left
+
+
+def need_administrator() -> None:
     """Raises KbwatchError unless this is Windows and an elevated prompt."""
     if sys.platform != "win32":
         raise KbwatchError(
             "a Windows service can be installed on Windows only; --dry-run shows what would be "
             "done, and on Linux replay-evtx reads recorded logs"
         )
-    if "True" not in run(_powershell(_ADMINISTRATOR_CHECK))[1]:
+    if not windows_api.is_administrator():
         raise KbwatchError("run this in an elevated prompt (Run as administrator)")
 
 
@@ -129,77 +205,153 @@ def run_command(command: Sequence[str]) -> tuple[int, str]:
     return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
 
 
-def own_folder(path: Path) -> str:
-    """``path`` if it may become the collector's: its rights are changed, its files removed.
+def own_folder(folder: str) -> str:
+    """``folder`` if it may become the collector's: its rights are changed.
 
     Raises KbwatchError for a folder that is not the collector's alone.
     """
-    absolute(path, "data_dir")
+    alone(folder)
+    path = Path(folder)
     foreign = [p.name for p in path.iterdir() if p.name not in KEPT] if path.is_dir() else []
-    if path.parent == path or foreign:
-        held = f" ({foreign[0]} is in it)" if foreign else ""
-        raise KbwatchError(f"data_dir {path}: name a folder for the collector alone{held}")
-    return str(path)
+    if foreign:
+        raise KbwatchError(
+            f"data_dir {folder}: name a folder for the collector alone ({foreign[0]} is in it)"
+        )
+    return folder
 
 
-def absolute(path: Path, option: str) -> str:
-    """``path`` if it is absolute: a service starts in System32. Raises KbwatchError."""
-    if not path.is_absolute():
+def alone(folder: str) -> str:
+    """``folder`` if it may be one's own: absolute, and no drive. Raises KbwatchError."""
+    absolute(folder, "data_dir")
+    if any(kind(folder).parent == kind(folder) for kind in (PurePath, PureWindowsPath)):
+        raise KbwatchError(f"data_dir {folder}: name a folder for the collector alone")
+    return folder
+
+
+def absolute(path: str, option: str) -> str:
+    """``path`` if it is absolute, here or on Windows: a service starts in System32.
+
+    Raises KbwatchError.
+    """
+    if not PurePath(path).is_absolute() and not PureWindowsPath(path).is_absolute():
         raise KbwatchError(f"{option} {path}: a service needs an absolute path")
-    return str(path)
+    return path
+
+
+def service_sid() -> str:
+    """The SID of the service's account, which Windows derives from its name alone.
+
+    Also a service that is gone can so be taken out of a group. Microsoft Learn, "Service SIDs":
+    S-1-5-80 and the SHA-1 of the name in upper case, UTF-16.
+    """
+    digest = hashlib.sha1(SERVICE.upper().encode("utf-16-le"), usedforsecurity=False).digest()
+    return "-".join(["S-1-5-80", *(str(part) for part in struct.unpack("<5I", digest))])
+
+
+def _carried_out(step: Step, run: Run) -> int:
+    status, said = run(step.command)
+    if status and status not in step.may_fail:
+        shown = subprocess.list2cmdline(step.command)
+        raise KbwatchError(f"{step.does}: {shown} ended with {status}: {' '.join(said.split())}")
+    return status
+
+
+def _is_junction(path: Path) -> bool:
+    # pathlib knows junctions from 3.12 on; to os.path a junction is no link.
+    tag = getattr(os.lstat(path), "st_reparse_tag", 0) if os.path.lexists(path) else 0
+    return bool(tag) and not path.is_symlink()
+
+
+def _system(program: str) -> str:
+    root = PureWindowsPath(os.environ.get("SYSTEMROOT", r"C:\Windows"))
+    return str(root / "System32" / program)
 
 
 def _sc(verb: str, *words: str) -> tuple[str, ...]:
-    return ("sc.exe", verb, SERVICE, *words)
+    return (_system("sc.exe"), verb, SERVICE, *words)
 
 
 def _powershell(script: str) -> tuple[str, ...]:
-    return ("powershell.exe", "-NoProfile", "-NonInteractive", "-Command", script)
+    program = _system(r"WindowsPowerShell\v1.0\powershell.exe")
+    return (program, "-NoProfile", "-NonInteractive", "-Command", script)
 
 
-def _acl(path: str, service: str, owners: str) -> tuple[str, ...]:
+def _narrowed(does: str, path: str, service: str, owners: str) -> list[Step]:
+    """Steps that leave ``path`` to SYSTEM, administrators and the service.
+
+    ``/grant:r`` alone would leave the rights that somebody had given himself, and the owner could
+    give them again.
+    """
+    icacls = _system("icacls.exe")
+    rights = (f"{_SYSTEM}:{owners}", f"{_ADMINISTRATORS}:{owners}", f"{ACCOUNT}:{service}")
+    return [
+        Step(f"own {path}", (icacls, path, "/setowner", _ADMINISTRATORS)),
+        Step(f"forget who had rights to {path}", (icacls, path, "/reset")),
+        Step(does, (icacls, path, "/inheritance:r", "/grant:r", *rights)),
+    ]
+
+
+def _no_domain_controller() -> str:
+    # It has no groups of its own: changing the domain's is not ours to do.
     return (
-        *("icacls.exe", path, "/inheritance:r", "/grant:r"),
-        *(f"{_SYSTEM}:{owners}", f"{_ADMINISTRATORS}:{owners}", f"{ACCOUNT}:{service}"),
+        f"{_STRICT}if ((Get-CimInstance Win32_ComputerSystem).DomainRole -ge 4) "
+        "{ throw 'a domain controller has no local groups: forward its events instead' }"
     )
 
 
 def _join_group() -> str:
-    # A domain controller has no groups of its own: changing the domain's is not ours to do.
     return (
-        "$ErrorActionPreference = 'Stop'; "
-        "if ((Get-CimInstance Win32_ComputerSystem).DomainRole -ge 4) "
-        "{ throw 'a domain controller has no local groups: forward its events instead' }; "
-        f"if ((Get-LocalGroupMember -SID {_EVENT_LOG_READERS}).Name -notcontains '{ACCOUNT}') "
-        f"{{ Add-LocalGroupMember -SID {_EVENT_LOG_READERS} -Member '{ACCOUNT}' }}"
+        f"try {{ Add-LocalGroupMember -SID {_EVENT_LOG_READERS} -Member '{ACCOUNT}' "
+        "-ErrorAction Stop } catch "
+        "{ if ($_.FullyQualifiedErrorId -notlike 'MemberExists*') { throw } }"
     )
 
 
 def _leave_group() -> str:
     return (
-        f"if (Get-Service {SERVICE} -ErrorAction SilentlyContinue) "
-        f"{{ Remove-LocalGroupMember -SID {_EVENT_LOG_READERS} -Member '{ACCOUNT}' "
-        "-ErrorAction SilentlyContinue }; exit 0"
+        f"try {{ Remove-LocalGroupMember -SID {_EVENT_LOG_READERS} -Member '{service_sid()}' "
+        "-ErrorAction Stop } catch "
+        "{ if ($_.FullyQualifiedErrorId -notlike 'MemberNotFound*') { throw } }"
     )
 
 
 def _stop() -> str:
     # Waits until it has stopped: its files are in use before.
-    return f"Stop-Service {SERVICE} -ErrorAction SilentlyContinue; exit 0"
+    return f"{_STRICT}if ({_service()}) {{ Stop-Service {SERVICE} }}"
+
+
+def _gone() -> str:
+    return (
+        f"{_STRICT}if ({_service()}) {{ throw 'the service is still there: close what shows it "
+        "(services.msc, Task Manager) and it goes' }"
+    )
+
+
+def _runs(data_dir: str) -> str:
+    log = PureWindowsPath(data_dir) / "log" / "collector.log"
+    is_up = f"(Get-Service {SERVICE}).Status -eq 'Running'"
+    return (
+        f"{_STRICT}for ($i = 0; $i -lt {_START_S} -and -not ({is_up}); $i++) "
+        "{ Start-Sleep -Seconds 1 }; Start-Sleep -Seconds 3; "
+        f"if (-not ({is_up})) {{ throw ('it does not run: see ' + {_quoted(str(log))} + "
+        "' and the log Application') }"
+    )
+
+
+def _service() -> str:
+    return f"Get-Service {SERVICE} -ErrorAction SilentlyContinue"
 
 
 def _make_folder(path: str) -> str:
-    return f"New-Item -ItemType Directory -Force -Path {_quoted(path)} | Out-Null"
-
-
-def _remove_folder(path: str) -> str:
-    # Only what a collector has made, and the folder if nothing else is in it.
-    names = ", ".join(_quoted(str(PureWindowsPath(path) / name)) for name in KEPT)
+    # One that somebody else has made, or that leads elsewhere, may hold what we would trust.
     where = _quoted(path)
     return (
-        f"Remove-Item -Recurse -Force -ErrorAction SilentlyContinue -LiteralPath {names}; "
-        f"if ((Test-Path -LiteralPath {where}) -and -not (Get-ChildItem -LiteralPath {where})) "
-        f"{{ Remove-Item -LiteralPath {where} }}; exit 0"
+        f"{_STRICT}if (Test-Path -LiteralPath {where}) "
+        f"{{ if ([string](Get-Item -Force -LiteralPath {where}).Attributes -match 'ReparsePoint') "
+        "{ throw 'is a link: name a folder' }; "
+        f"if ((Get-Acl -LiteralPath {where}).Sddl -notmatch '^O:(SY|BA|LA|DA)') "
+        "{ throw 'was not made by an administrator: look at it, and remove it' } } "
+        f"else {{ New-Item -ItemType Directory -Path {where} | Out-Null }}"
     )
 
 

@@ -9,13 +9,16 @@ from typing import Annotated
 import typer
 
 from collectors.command import install
-from collectors.command.install import Step
-from collectors.settings import Settings, load
+from collectors.command.install import Files, Step
+from collectors.pipeline.redact import Redactor
+from collectors.settings import KafkaSettings, Settings, data_dir_of, load
+from collectors.shipping.kafka_client import check_security
 from schemas.cli_options import CollectorConfig
 from schemas.config import COLLECTOR_PREFIX
 from schemas.errors import KbwatchError
 
 _SECRETS = ("key_file", "password_file", "token_file")
+_PUBLIC = ("ca_file", "cert_file")
 
 DryRun = Annotated[
     bool,
@@ -34,37 +37,88 @@ def install_command(config: CollectorConfig = None, dry_run: DryRun = False) -> 
     write its data_dir. Needs an elevated prompt, and a Python that is no virtual environment.
     """
     path, settings = _config_of_a_service(config)
-    data_dir = install.own_folder(Path(settings.data_dir))
-    files = [(name, getattr(settings.kafka, name)) for name in _SECRETS]
-    secrets = [install.absolute(Path(file), f"kafka.{name}") for name, file in files if file]
-    steps = install.install_steps(_program(dry_run), path, data_dir, secrets)
-    _carry_out(steps, dry_run)
+    check_security(settings.kafka)
+    Redactor(settings.redact)
+    data_dir = install.own_folder(settings.data_dir)
+    files = _files(settings.kafka)
+    if sys.platform == "win32":
+        _need_files(files)
+    steps = install.install_steps(_program(dry_run), path, data_dir, files)
+    if dry_run:
+        _print((*install.requirements(), *steps))
+        return
+    install.need_administrator()
+    # Before anything is changed: what a service of an earlier try leaves behind is hard to see.
+    install.carry_out(install.requirements(), install.run_command, typer.echo)
+    install.carry_out(steps, install.run_command, typer.echo, undo=install.remove_steps())
 
 
 def uninstall_command(config: CollectorConfig = None, dry_run: DryRun = False) -> None:
     """Remove the service, its membership and what it has in data_dir; the settings file stays.
 
     What was not sent yet is in data_dir, and goes too: `kbwatch-collector status` says how much.
+    Settings that are broken or gone hold up nothing: what could not be removed is said at the end.
     """
-    _, settings = _config_of_a_service(config)
-    _carry_out(install.uninstall_steps(install.own_folder(Path(settings.data_dir))), dry_run)
-
-
-def _carry_out(steps: tuple[Step, ...], dry_run: bool) -> None:
+    steps = install.remove_steps()
+    folder, unknown = _folder_of_a_service(config)
     if dry_run:
-        for step in steps:
-            typer.echo(f"# {step.does}\n{subprocess.list2cmdline(step.command)}")
+        _print(steps)
+        if folder:
+            typer.echo(f"# remove from {folder}\n{' '.join(install.KEPT)}")
+        for why in unknown:
+            typer.echo(f"# data_dir stays: {why}")
         return
-    install.need_administrator(install.run_command)
-    install.carry_out(steps, install.run_command, typer.echo)
+    install.need_administrator()
+    left = [*install.attempt(steps, install.run_command, typer.echo), *unknown]
+    if folder:
+        typer.echo("remove its folder")
+        left += install.remove_data(Path(folder))
+    if left:
+        raise KbwatchError(f"not everything is removed: {'; '.join(left)}")
+
+
+def _print(steps: tuple[Step, ...]) -> None:
+    for step in steps:
+        typer.echo(f"# {step.does}\n{subprocess.list2cmdline(step.command)}")
+
+
+def _files(kafka: KafkaSettings) -> Files:
+    # Without a key_file the certificate's file holds the key as well.
+    secrets = (*_SECRETS, "cert_file") if not kafka.key_file else _SECRETS
+
+    def named(names: tuple[str, ...]) -> tuple[str, ...]:
+        paths = [(name, getattr(kafka, name)) for name in names]
+        return tuple(install.absolute(path, f"kafka.{name}") for name, path in paths if path)
+
+    return Files(named(secrets), named(tuple(name for name in _PUBLIC if name not in secrets)))
+
+
+def _need_files(files: Files) -> None:
+    for path in (*files.secret, *files.public):
+        if not Path(path).is_file():
+            raise KbwatchError(f"{path}: is not there; put it there first, nothing is changed yet")
+
+
+def _folder_of_a_service(config: str | None) -> tuple[str, list[str]]:
+    """The folder to clean, empty if there is none to be sure of, and why."""
+    try:
+        data_dir, _ = data_dir_of(_named(config), environ={})
+        return install.alone(data_dir), []
+    except KbwatchError as error:
+        return "", [str(error)]
 
 
 def _config_of_a_service(config: str | None) -> tuple[str, Settings]:
     # A service has neither this prompt's environment nor its command line: only the file counts.
+    path = install.absolute(_named(config), "--config")
+    return path, load(path, environ={})
+
+
+def _named(config: str | None) -> str:
     path = config or os.environ.get(f"{COLLECTOR_PREFIX}CONFIG")
     if not path:
         raise KbwatchError("name the service's settings file: --config FILE")
-    return install.absolute(Path(path), "--config"), load(path, environ={})
+    return path
 
 
 def _program(dry_run: bool) -> list[str]:

@@ -9,11 +9,14 @@ from typing import Annotated
 
 import msgspec
 import typer
+from msgspec.structs import replace
 
+from collectors.command.effective import shown
 from collectors.runtime import log, status
 from collectors.runtime.settings_file import SettingsFile
-from collectors.settings import load
-from schemas.cli_options import AsJson, CollectorConfig, PrintConfig, Set, shown
+from collectors.settings import data_dir_of, load
+from collectors.spool.durable import keep_files_private
+from schemas.cli_options import AsJson, CollectorConfig, PrintConfig, Set
 
 
 def run(
@@ -32,6 +35,7 @@ def run(
 
     settings = _settings_file(config, overrides, print_config)
     log.configure(settings.current.log_level)
+    keep_files_private()
     runtime = Runtime(settings, WindowsParts())
     with _stopped_by_signals(runtime.stop), served(settings.current, runtime.status):
         runtime.run()
@@ -55,6 +59,7 @@ def once(
 
     settings = _settings_file(config, overrides, print_config)
     log.configure(settings.current.log_level)
+    keep_files_private()
     runtime = Runtime(settings, WindowsParts(throttled=False))
     with _stopped_by_signals(runtime.stop):
         done = runtime.run_until_idle(timeout_s)
@@ -84,6 +89,7 @@ def check_command(
     from collectors.shipping.kafka_client import probe
 
     settings = shown(load(config, overrides or ()), print_config)
+    keep_files_private()
     found = check(settings, WindowsParts(throttled=False), probe)
     if as_json:
         typer.echo(msgspec.json.encode(found).decode())
@@ -103,11 +109,17 @@ def status_command(
 
     Exit 0: it runs and does its work; 1: it does not; 2: it can't be asked.
     """
-    settings = shown(load(config, overrides or ()), print_config)
-    found = status.read(Path(settings.data_dir))
+    if print_config:
+        shown(load(config, overrides or ()), print_config)
+    # A collector that runs goes on with the settings that it has: a broken file hides nothing.
+    data_dir, wrong = data_dir_of(config, overrides or ())
+    found = status.read(Path(data_dir))
     if found is None:
-        typer.echo(f"not running: {Path(settings.data_dir) / status.FILE} is not there", err=True)
+        hint = f" ({wrong})" if wrong else ""
+        typer.echo(f"not running: {Path(data_dir) / status.FILE} is not there{hint}", err=True)
         raise typer.Exit(1)
+    if wrong:
+        found = replace(found, settings_trouble=wrong)
     gone = found.gone(time.time_ns() // 1_000_000)
     problems = ((gone,) if gone else ()) + found.problems()
     if as_json:

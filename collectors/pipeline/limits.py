@@ -1,10 +1,11 @@
 """A storm becomes a summary: token buckets per source, origin and channel.
 
 The buckets run on the events' own time, so that a quiet history of 120 days which is read in
-minutes is no storm. Once a bucket is empty a window of a minute opens: of each kind (provider, id,
-service) the first and the last event are kept, the others counted; the window ends with one summary
-event that says how many of which kind, so nothing is dropped in silence. Kept last events come at
-the window's end, behind what was logged meanwhile; detection doesn't mind, its state is a set.
+minutes is no storm. Once a bucket is empty a window of a minute opens: of each kind (the signature
+of an incident, else provider, id and service) the first and the last event are kept, the others
+counted; the window ends with one summary event that says how many of which kind, so nothing is
+dropped in silence. Kept last events come at the window's end, behind what was logged meanwhile;
+detection doesn't mind: its state is a set of signatures.
 
 Suppressed events are told by summaries alone: a heartbeat's ``dropped`` counts what nothing else
 tells of. A collector that dies within a window reads it again from its beginning.
@@ -20,12 +21,14 @@ from collectors.settings import LimitSettings
 from schemas.reports import Event
 from schemas.windows.names import service_key
 from schemas.windows.tables import taxonomy
+from schemas.windows.taxonomy import classify
 
 SUMMARY_PROVIDER = "kbwatch"
 SUMMARY_ID = 1
 WINDOW_MS = 60_000
 MAX_KINDS = 100
-"""Kinds of one window that are told apart; events of others are counted together."""
+"""Kinds of one window that are told apart; events of others are counted together. As many again
+of outages alone: made-up programs that crash must not use up the room of lsass."""
 MAX_BUCKETS = 8_192
 
 _INFORMATION = 4
@@ -55,7 +58,7 @@ class _Window(Struct):
     """Where the window opened: held until its summary has left."""
     opened_ms: int
     first_ms: int
-    kinds: dict[tuple[str, int, str | None], _Seen] = {}
+    kinds: dict[str, _Seen] = {}
     suppressed: int = 0
     newest: Event | None = None
     """Newest suppressed event, by reading."""
@@ -133,14 +136,13 @@ def _over(window: _Window, t_ms: int, now_ms: int) -> bool:
 
 def _suppressed(window: _Window, event: Event) -> bool:
     """Count the event in; False when it is the first of its kind, and kept."""
-    service = service_key(event.binary) if _of_service(event) else None
-    kind = event.provider[:256], event.id, service
+    kind, outage = _kind(event)
     seen = window.kinds.get(kind)
     if seen is None:
-        if len(window.kinds) < MAX_KINDS:
-            window.kinds[kind] = _Seen("/".join(str(part) for part in kind if part is not None))
+        if len(window.kinds) < (2 * MAX_KINDS if outage else MAX_KINDS):
+            window.kinds[kind] = _Seen(kind)
             return False
-        seen = window.kinds.setdefault(("", 0, None), _Seen(_OTHERS))
+        seen = window.kinds.setdefault(_OTHERS, _Seen(_OTHERS))
     if seen.last is not None:
         seen.suppressed += 1
         window.suppressed += 1
@@ -149,8 +151,15 @@ def _suppressed(window: _Window, event: Event) -> bool:
     return True
 
 
-def _of_service(event: Event) -> bool:
-    return taxonomy().short.get(event.provider[:256].casefold()) == "scm"
+def _kind(event: Event) -> tuple[str, bool]:
+    """The kind of an event, and whether it tells of an outage."""
+    symptom = classify(event)
+    if symptom is not None:
+        return symptom.signature, symptom.impact == "outage"
+    provider = event.provider[:256]
+    of_service = taxonomy().short.get(provider.casefold()) == "scm"
+    service = service_key(event.binary) if of_service else None
+    return f"{provider}/{event.id}" + (f"/{service}" if service else ""), False
 
 
 def _close(bucket: _Bucket) -> list[Kept]:

@@ -30,8 +30,10 @@ _ADDRESS_FIELDS = re.compile(
     "(?:(?:ip|client|source|dest(?:ination)?|remote|local|server)?address)|(?:client|source)?ip"
 )
 _COMMAND_FIELDS = re.compile("(?:(?:parent)?(?:process)?commandline)|imagepath|servicefilename")
-# Unnamed data that hold an account: (short provider, id) → fields.
+# Unnamed data that hold an account: (short or whole name of the provider, id) → fields.
 _USER_PARAMS = {
+    ("microsoft-windows-distributedcom", 10016): ("param7",),
+    ("dcom", 10016): ("param7",),
     ("scm", 7038): ("param2",),
     ("scm", 7045): ("param5",),
     ("user32", 1074): ("param7",),
@@ -77,8 +79,9 @@ _UPNS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}
 _IPV4 = re.compile(r"(?<!\d)(?<!\d\.)(?:\d{1,3}\.){3}\d{1,3}(?!\d|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?![\w:])", re.IGNORECASE)
 _FILE = re.compile(r"\.(?:exe|dll|sys|inf|dat|log|cpl|msc|ps1|dmp)$", re.IGNORECASE)
+# One place to begin at, and bounded ones to end at: hostile command lines are as long as events.
 _PROGRAM = re.compile(
-    r'\s*(?:"([^"]*)"|(.*?\.(?:exe|sys|dll|com|bat|cmd|ps1))(?=\s|$)|(\S+))(.*)',
+    r'(?:"([^"]*)"|(.{0,1024}?\.(?:exe|sys|dll|com|bat|cmd|ps1))(?=\s|$)|(\S+))(.*)',
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -127,10 +130,12 @@ class Redactor:
     def _by_kind(self, channel: str, provider: str, number: int) -> dict[str, _Rule]:
         """Rules of fields by name, for one kind of event; the name "" says: Binary may leave."""
         known = taxonomy()
-        short = known.short.get(provider.strip().casefold(), "")
+        folded = provider.strip().casefold()
+        short = known.short.get(folded, "")
         rules: dict[str, _Rule] = {}
         if self._settings.users:
-            rules.update(dict.fromkeys(_USER_PARAMS.get((short, number), ()), _user))
+            for name in {short, folded}:
+                rules.update(dict.fromkeys(_USER_PARAMS.get((name, number), ()), _user))
         if self._settings.command_lines:
             rules.update(dict.fromkeys(_COMMAND_PARAMS.get((short, number), ()), self._command))
         kind = known.kinds.get((channel.casefold(), short, number))
@@ -178,7 +183,7 @@ class Redactor:
         return path + self._text(bracket + computer)
 
     def _command(self, text: str) -> str:
-        found = _PROGRAM.match(text)
+        found = _PROGRAM.match(text.lstrip())
         if found is None:
             return self._text(text)
         quoted, path, word, arguments = found.groups()

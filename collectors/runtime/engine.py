@@ -150,6 +150,7 @@ class Engine:
             sources={
                 reader.name: SourceStatus(
                     trouble=reader.trouble,
+                    delivers=reader.delivers,
                     items=self._items[reader.name],
                     lost=self._lost[reader.name],
                     channels=dict(reader.channels),

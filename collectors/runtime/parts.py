@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -9,6 +10,7 @@ from collectors import version
 from collectors.pipeline.pipeline import Pipeline
 from collectors.pipeline.selection import Selection
 from collectors.runtime.node import Node
+from collectors.runtime.nodes_file import NodesFile
 from collectors.runtime.outbox import Shipping
 from collectors.settings import KafkaSettings, Settings
 from collectors.shipping.shipper import Shipper
@@ -57,8 +59,11 @@ class WindowsParts:
         ]
 
     def pipeline(self, settings: Settings, node: Node) -> Pipeline:
-        """What makes reports for this node."""
-        return Pipeline(settings, node.name, node.domain, version())
+        """What makes reports for this node. Raises KbwatchError, also for a list of nodes."""
+        nodes = None
+        if settings.logs.nodes:
+            nodes = NodesFile(Path(settings.logs.nodes), settings.node.fleet)
+        return Pipeline(settings, node.name, node.domain, version(), nodes)
 
     def shipper(self, kafka: KafkaSettings) -> Shipping:
         """A connection that is made in the background."""

@@ -52,6 +52,7 @@ class Reader:
         self._thread = threading.Thread(target=self._run, name=f"source-{self.name}", daemon=True)
         self._answered_s = now_s()
         self._trouble = ""
+        self._delivers = True
         self._channels: Mapping[str, ChannelHealth] = {}
         self._empty_reads = 0
 
@@ -62,6 +63,12 @@ class Reader:
         if self._thread.is_alive() and silent_s > _HANGS_S:
             return f"hangs: no answer for {silent_s:.0f} s"
         return self._trouble
+
+    @property
+    def delivers(self) -> bool:
+        """Whether any of the source can be read just now."""
+        hangs = self._thread.is_alive() and self._now_s() - self._answered_s > _HANGS_S
+        return self._delivers and not hangs
 
     @property
     def channels(self) -> Mapping[str, ChannelHealth]:
@@ -105,6 +112,7 @@ class Reader:
         items = self._source.read(ITEMS_AT_A_TIME)
         self._answered_s = self._now_s()
         self._note_trouble(self._source.trouble)
+        self._delivers = self._source.delivers
         self._channels = self._source.channels()
         if not items:
             self._empty_reads += 1
@@ -136,6 +144,7 @@ class Reader:
     def _failed(self, trouble: str) -> None:
         self._answered_s = self._now_s()
         self._empty_reads = 0
+        self._delivers = False
         self._note_trouble(trouble)
         self._stop.wait(_TRY_AGAIN_S)
 

@@ -208,6 +208,11 @@ class Runtime:
         lock = FolderLock(self._folder)
         try:
             yield
+        except Exception as error:
+            # Whoever asks for the status afterwards shall learn why it ended.
+            kind = "" if isinstance(error, KbwatchError) else f"{type(error).__name__}: "
+            self._status = replace(self._status, trouble=f"{kind}{error}")
+            raise
         finally:
             self._status = replace(self._status, running=False, written_ms=self._now_ms())
             self._write()

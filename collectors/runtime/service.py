@@ -8,14 +8,17 @@ line, a quarter of its memory, are left out.
 import argparse
 import importlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from collectors.command.install import SERVICE
-from collectors.runtime.log import Log, configure
+from collectors.runtime.log import Log, configure, set_level
 from collectors.runtime.parts import WindowsParts
 from collectors.runtime.runtime import Runtime, served
 from collectors.runtime.settings_file import SettingsFile
+from collectors.settings import data_dir_of
+from collectors.spool.durable import keep_files_private
 from schemas.errors import KbwatchError
 
 LOG_FILE = Path("log") / "collector.log"
@@ -30,15 +33,34 @@ def main(words: Sequence[str]) -> None:
     """``kbwatch-collector service --config FILE``, for the service manager. Raises KbwatchError."""
     parser = argparse.ArgumentParser("kbwatch-collector service")
     parser.add_argument("--config", required=True)
-    settings = SettingsFile(parser.parse_args(words).config)
-    data_dir = Path(settings.current.data_dir)
+    config = parser.parse_args(words).config
+    keep_files_private()
     try:
-        configure(settings.current.log_level, data_dir / LOG_FILE)
+        # The log comes first: what is wrong with the settings is said there.
+        _open_log(Path(data_dir_of(config)[0]))
+        settings = SettingsFile(config)
+        set_level(settings.current.log_level)
+        runtime = Runtime(settings, WindowsParts())
+        with served(settings.current, runtime.status):
+            host(runtime)
+    except KbwatchError as error:
+        _log.warning("can't start", error=error)
+        _tell_windows(str(error))
+        raise
+
+
+def _open_log(data_dir: Path) -> None:
+    try:
+        configure("info", data_dir / LOG_FILE)
     except OSError as error:
         raise KbwatchError(f"data_dir {data_dir}: {error.strerror}") from None
-    runtime = Runtime(settings, WindowsParts())
-    with served(settings.current, runtime.status):
-        host(runtime)
+
+
+def _tell_windows(text: str) -> None:
+    """Into the log Application, where the log of the collector may not be there."""
+    with suppress(ImportError):
+        manager: Any = importlib.import_module("servicemanager")
+        manager.LogErrorMsg(f"{SERVICE}: {text}")
 
 
 class Stoppable(Protocol):

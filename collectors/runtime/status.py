@@ -25,12 +25,21 @@ class SourceStatus(Struct, frozen=True):
     """One source."""
 
     trouble: str = ""
-    """Why it delivers nothing just now; empty: all is well."""
+    """What of it can't be read just now; empty: all is well."""
+    delivers: bool = True
+    """Whether any of it can be read."""
     items: int = 0
     """Read since the collector started."""
     lost: int = 0
     """Records that the log itself had lost (wrapped or cleared) before they could be read."""
     channels: dict[str, ChannelHealth] = {}
+
+    @property
+    def in_a_word(self) -> str:
+        """Problems and hints say the rest."""
+        if not self.trouble:
+            return "ok"
+        return "delivers, but not all of it" if self.delivers else "delivers nothing"
 
 
 class Status(Struct, frozen=True):
@@ -78,7 +87,7 @@ class Status(Struct, frozen=True):
     def problems(self) -> tuple[str, ...]:
         """What makes the collector unhealthy; empty: it does its work."""
         found = [self.trouble] if self.trouble else []
-        if self.sources and all(source.trouble for source in self.sources.values()):
+        if self._nothing_delivers:
             reasons = "; ".join(f"{name}: {s.trouble}" for name, s in self.sources.items())
             found.append(f"no source delivers: {reasons}")
         if self.spool_trouble:
@@ -92,7 +101,9 @@ class Status(Struct, frozen=True):
 
     def hints(self) -> tuple[str, ...]:
         """What an operator should look at although the collector does its work."""
-        found = [f"source {n}: {s.trouble}" for n, s in self.sources.items() if s.trouble]
+        found = []
+        if not self._nothing_delivers:  # which says why
+            found += [f"source {n}: {s.trouble}" for n, s in self.sources.items() if s.trouble]
         if self.broker_trouble:
             found.append(f"Kafka: {self.broker_trouble}")
         if self.settings_trouble:
@@ -100,6 +111,10 @@ class Status(Struct, frozen=True):
         if self.restart_needed:
             found.append(f"restart for: {', '.join(self.restart_needed)}")
         return tuple(found)
+
+    @property
+    def _nothing_delivers(self) -> bool:
+        return bool(self.sources) and not any(s.delivers for s in self.sources.values())
 
     def gone(self, now_ms: int) -> str:
         """Why this is not the status of a collector that runs; empty: it is."""
@@ -116,7 +131,7 @@ class Status(Struct, frozen=True):
         yield f"version {self.version}, pid {self.pid}, up {_span(self.uptime_s)}"
         for name, source in self.sources.items():
             lost = f", {source.lost} lost in the log" if source.lost else ""
-            yield f"source {name}: {source.items} items{lost}; {source.trouble or 'ok'}"
+            yield f"source {name}: {source.items} items{lost}; {source.in_a_word}"
             for channel, health in sorted(source.channels.items()):
                 at = f"read to record {health.newest_record_id}"
                 yield f"  {channel}: {at}, {_span(health.lag_s)} behind"

@@ -2,12 +2,15 @@
 
 import ipaddress
 import logging
+import re
 import socket
 import ssl
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from collectors.settings import KafkaSettings
 from schemas.codec import MAX_MESSAGE_BYTES
@@ -18,6 +21,8 @@ from schemas.topics import NODE_REPORTS
 # would be taken for a clock that is wrong.
 _MAX_DELIVERY_S = 120.0
 _MAX_CONNECT_S = 10.0
+_PROBE_S = 5.0
+_MAX_PORT = 65_535
 _BATCH_BYTES = 128 * 1024
 _MECHANISMS = {
     "plain": "PLAIN",
@@ -26,6 +31,7 @@ _MECHANISMS = {
     "oauthbearer": "OAUTHBEARER",
     "gssapi": "GSSAPI",
 }
+_BACKOFF = re.compile(r" \(backoff [\d.]+ secs\)")
 _NEEDS_PASSWORD = ("plain", "scram-sha-256", "scram-sha-512")
 _TELLING = ("SSL", "Sasl", "SASL", "Authorization")
 _SHOWS_SECRET = ("plain", "oauthbearer")
@@ -50,6 +56,7 @@ def check_security(kafka: KafkaSettings) -> None:
     """Refuse settings that can't work, or would show a secret on the wire, or do less than they
     seem to. Raises KbwatchError; reads no file.
     """
+    _check_addresses(kafka.bootstrap)
     if not kafka.tls:
         for name in ("ca_file", "cert_file", "key_file"):
             if getattr(kafka, name):
@@ -172,7 +179,8 @@ def probe(kafka: KafkaSettings) -> str:
     Raises KbwatchError that says why it can't be shipped to.
     """
     topic = kafka.namespace + NODE_REPORTS
-    producer = connect(kafka, topic)
+    # A person waits for the answer.
+    producer = connect(replace(kafka, timeout_s=min(kafka.timeout_s, _PROBE_S)), topic)
     try:
         partitions = len(producer.partitions_for(topic))
     finally:
@@ -229,7 +237,7 @@ class _LastWords(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Remember the reasons, not the waiting."""
-        message = " ".join(record.getMessage().split())
+        message = _BACKOFF.sub("", " ".join(record.getMessage().split()))
         if "failed" not in message or message.startswith("Bootstrap failed"):
             return
         # A broker that refuses may also just hang up on the next attempt.
@@ -249,6 +257,18 @@ def _servers(bootstrap: str) -> list[str]:
     if not servers:
         raise KbwatchError("kafka.bootstrap is empty: name at least one HOST:PORT")
     return servers
+
+
+def _check_addresses(bootstrap: str) -> None:
+    if "@" in bootstrap:  # not shown: what stands before it may be a password
+        raise KbwatchError(
+            "kafka.bootstrap: write HOST:PORT without user and password; they belong to "
+            "kafka.username and kafka.password_file"
+        )
+    for server in _servers(bootstrap):
+        port = server.rpartition("]")[2].rpartition(":")[2]
+        if port.isdigit() and not 0 < int(port) <= _MAX_PORT:
+            raise KbwatchError(f"kafka.bootstrap: {server}: a port is a number from 1 to 65535")
 
 
 def _is_loopback(bootstrap: str) -> bool:

@@ -69,6 +69,12 @@ class EventLogSource:
         troubles = [self._note, *(channel.trouble for channel in self._channels)]
         return "; ".join(trouble for trouble in troubles if trouble)
 
+    @property
+    def delivers(self) -> bool:
+        """Whether one channel at least can be read."""
+        readable = any(c.fault is None for c in self._channels)
+        return not self._note and readable
+
     def open(self, position: str | None) -> None:
         """Begin behind ``position``; a channel that it doesn't know begins with its history.
 
@@ -180,7 +186,7 @@ class EventLogSource:
                 allowed = min(room, self._share()) if history else room
                 if allowed:
                     readings = channel.read(allowed, int(left_s * 1000))
-                    items += [self._item(channel.channel, reading) for reading in readings]
+                    items += [self._item(channel, reading) for reading in readings]
                     self._throttle.spend(channel.took if history else 0)
                     progress = progress or channel.took > 0
         return items
@@ -205,11 +211,11 @@ class EventLogSource:
         throttled = any(channel.state is State.READING for channel in self._channels)
         return int((_THROTTLED_S if throttled else _WAIT_S) * 1000)
 
-    def _item(self, channel: str, reading: Reading) -> Item:
-        event = reading.event
+    def _item(self, subscription: PullSubscription, reading: Reading) -> Item:
+        event, channel = reading.event, subscription.channel
         if event is None:
             return Item((), channel, lost=reading.lost)
-        if event.channel.casefold() == channel.casefold():
+        if subscription.is_local(event):
             return Item((event,), channel, lost=reading.lost)
         origin = node_name(event.computer)
         if not origin:

@@ -9,6 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from collectors import version
+from collectors.pipeline.fitting import fitted
+from collectors.pipeline.redact import Redactor
+from collectors.settings import RedactSettings
 from schemas.codec import MAJOR_VERSION, MAX_MESSAGE_BYTES, DecodeError, encode
 from schemas.errors import KbwatchError
 from schemas.formats.evtx import event_of
@@ -36,13 +39,21 @@ class EvtxLog(Struct, frozen=True):
     """One line for each record or chunk that could not be read, saying what was wrong."""
 
 
-def read_log(path: Path, fleet: str, site: str) -> EvtxLog:
+_REDACT = RedactSettings()
+
+
+def read_log(path: Path, fleet: str, site: str, redact: RedactSettings = _REDACT) -> EvtxLog:
     """Read one file, which holds the log of one machine; it is kept in memory as a whole.
+
+    Events are redacted as a collector on the node would, after boots and patch states were made of
+    them.
 
     The node is named by the last computer name in the log (a machine may be renamed) and is its own
     failure domain. Reports hold at most 50 records and 512 KiB, promise no heartbeats and carry
-    the boot that was newest then. Raises KbwatchError when the file can't be read as .evtx.
+    the boot that was newest then. Raises KbwatchError when the file can't be read as .evtx, and for
+    a pattern of ``redact`` that can't be used.
     """
+    redactor = Redactor(redact)
     unreadable: list[str] = []
     if (_checked_bytes(path) - _FILE_HEADER_BYTES) % _CHUNK_BYTES:
         unreadable.append("ends inside a chunk: truncated?")
@@ -52,7 +63,16 @@ def read_log(path: Path, fleet: str, site: str) -> EvtxLog:
         raise KbwatchError(f"{path}: no readable record ({len(unreadable)} unreadable)")
     node = next((name for e in reversed(events) if (name := node_name(e.computer))), "unknown")
     reader = RecordReader()
-    records = [record for event in events for record in reader.records_of(event)]
+    records: list[Record] = []
+    for event in events:
+        for record in reader.records_of(event):
+            # What redaction puts in may be longer than what it hides.
+            hidden = redactor.event(record) if isinstance(record, Event) else record
+            sendable = fitted(hidden)
+            if sendable is None:
+                unreadable.append(f"record {event.record_id}: not fit to send")
+            else:
+                records.append(sendable[0])
     blank = NodeReport(
         v=MAJOR_VERSION,
         fleet=fleet,

@@ -1,25 +1,27 @@
 # What this computer is, as JSON. Reads only: it changes nothing, and asks no other computer but the
-# cluster that this one belongs to. Every query stands alone: what fails is reported in "errors",
-# what takes long in "slow". For Windows PowerShell 5.1, ASCII, in every language of Windows.
+# cluster that this one belongs to. Every query stands alone: what fails is reported in errors, what
+# takes long in slow. For Windows PowerShell 5.1, ASCII, in every language of Windows.
+#
+# Runs in Constrained Language Mode (WDAC, AppLocker): no static member, method or object of a .NET
+# type that is not allowed there. No double quotes: it is passed on a command line.
 
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
 $limit = 15
 $found = @{}
-$errors = New-Object System.Collections.ArrayList
-$slow = New-Object System.Collections.ArrayList
+$failed = @{}
+$slow = @{}
 
-function Read-Fact([string]$name, [scriptblock]$query) {
-    $watch = [Diagnostics.Stopwatch]::StartNew()
+function Read-Fact($name, $query) {
+    $began = Get-Date
     try {
         $value = & $query
         if ($null -ne $value) { $found[$name] = $value }
     } catch {
-        [void]$errors.Add(@{ query = $name; message = [string]$_.Exception.Message })
+        $failed[$name] = [string]$_.Exception.Message
     }
-    if ($watch.Elapsed.TotalSeconds -ge $limit) {
-        [void]$slow.Add(@{ query = $name; seconds = [int]$watch.Elapsed.TotalSeconds })
-    }
+    $seconds = [int]((Get-Date) - $began).TotalSeconds
+    if ($seconds -ge $limit) { $slow[$name] = $seconds }
 }
 
 function Read-Cim([string]$class, [string]$namespace = 'root/cimv2', [string]$filter = '') {
@@ -166,6 +168,13 @@ Read-Fact 'backup' {
 }
 
 $found['v'] = 1
-$found['errors'] = @($errors)
-$found['slow'] = @($slow)
-ConvertTo-Json -InputObject $found -Compress -Depth 5
+$found['errors'] = @($failed.Keys | ForEach-Object { @{ query = $_; message = $failed[$_] } })
+$found['slow'] = @($slow.Keys | ForEach-Object { @{ query = $_; seconds = $slow[$_] } })
+$json = ConvertTo-Json -InputObject $found -Compress -Depth 5
+if ($json -match '[^\x20-\x7e]') {
+    # As escapes, whatever the console's code page is.
+    $json = -join ([char[]]$json | ForEach-Object {
+            if ([int]$_ -gt 126) { '\u{0:x4}' -f [int]$_ } else { $_ }
+        })
+}
+$json

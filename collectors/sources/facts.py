@@ -154,6 +154,11 @@ class FactsSource:
         """Why nothing can be said; queries that fail each for itself are none."""
         return self._trouble
 
+    @property
+    def delivers(self) -> bool:
+        """Whether the script answers."""
+        return not self._trouble
+
     def open(self, position: str | None) -> None:
         """Begin anew, remembering what was sent last: facts are sent at each start."""
         self._before = None

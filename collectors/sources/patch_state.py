@@ -32,7 +32,8 @@ _SESSION_MANAGER = r"SYSTEM\CurrentControlSet\Control\Session Manager"
 _HISTORY_SCRIPT = """\
 $ErrorActionPreference = 'Stop'
 $searcher = (New-Object -ComObject Microsoft.Update.Session).CreateUpdateSearcher()
-$count = [Math]::Min($searcher.GetTotalHistoryCount(), 500)
+$count = $searcher.GetTotalHistoryCount()
+if ($count -gt 500) { $count = 500 }
 $rows = @()
 if ($count -gt 0) {
     $rows = @($searcher.QueryHistory(0, $count) | ForEach-Object {
@@ -44,7 +45,10 @@ if ($count -gt 0) {
         }
     })
 }
-ConvertTo-Json -InputObject $rows -Compress -Depth 3
+$json = ConvertTo-Json -InputObject $rows -Compress -Depth 3
+-join ([char[]]$json | ForEach-Object {
+        if ([int]$_ -gt 126) { '\\u{0:x4}' -f [int]$_ } else { $_ }
+    })
 """
 
 _log = Log("patch_state")
@@ -89,6 +93,11 @@ class PatchStateSource:
     def trouble(self) -> str:
         """What of it can't be read."""
         return "; ".join(dict.fromkeys(self._troubles))
+
+    @property
+    def delivers(self) -> bool:
+        """Whether the build is known: without the rest there are fewer steps, not none."""
+        return self._newest is None or bool(self._newest.build.strip("."))
 
     def open(self, position: str | None) -> None:
         """Begin with what was remembered; without it nothing is known of the running build."""

@@ -42,6 +42,10 @@ class Source(Protocol):
     def trouble(self) -> str:
         """Why it can't be read just now; empty when all is well."""
 
+    @property
+    def delivers(self) -> bool:
+        """Whether any of it can be read, whatever ``trouble`` says of the rest."""
+
     def open(self, position: str | None) -> None:
         """Begin behind ``position``; None: at the first start, with the history."""
 

@@ -11,6 +11,7 @@ from enum import Enum
 
 from msgspec import Struct
 
+from collectors.pipeline.selection import FORWARDED
 from collectors.sources.record_ids import Ledger, Mark
 from collectors.sources.windows_api import EventLogApi, Fault, Handle, LogState, WindowsApiError
 from schemas.codec import DecodeError
@@ -108,6 +109,14 @@ class PullSubscription:
         self._gave_id = 0
         self._read_until_ms = since_ms
 
+    def is_local(self, event: Event) -> bool:
+        """Whether this computer logged it itself, and not another one that forwards.
+
+        What is forwarded names its channel as it likes: in ForwardedEvents nothing is local.
+        """
+        own = self.channel.casefold()
+        return event.channel.casefold() == own != FORWARDED.casefold()
+
     @property
     def mark(self) -> Mark:
         """How far the channel was read."""
@@ -119,8 +128,9 @@ class PullSubscription:
         if self.fault is not None:
             if self.fault is Fault.CHANNEL_NOT_FOUND and self._optional:
                 return ""
-            wait_s = max(self._retry_s - self._clocks.now_s(), 0)
-            return f"{self.channel}: {self.reason}, tried again in {wait_s:.0f} s"
+            # The same text as long as it lasts: a countdown would be news at every look.
+            again = f", tried again every {ABSENT_S:.0f} s" if self.fault in _LATER else ""
+            return f"{self.channel}: {self.reason}{again}"
         if self._log is not None and not self._log.enabled and not self._optional:
             return f"{self.channel}: the channel is disabled"
         return self._note if self._clocks.now_s() < self._note_until_s else ""
@@ -279,7 +289,7 @@ class PullSubscription:
 
     def _record_id(self, handle: Handle, event: Event) -> int:
         """The event's id in the log that is read; a forwarded event names the one of its origin."""
-        if event.channel.casefold() == self.channel.casefold():
+        if self.is_local(event):
             return event.record_id
         return self._bookmarked_id(handle) or self.mark.examined + 1
 

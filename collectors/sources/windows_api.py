@@ -139,12 +139,8 @@ _FAULTS = {
 }
 _TIMEOUT_S = 180
 _POWERSHELL = r"System32\WindowsPowerShell\v1.0\powershell.exe"
-# From standard input, so that neither the length of a command line nor the execution policy for
-# files matters; the script is ASCII, its output UTF-8.
-_RUN_STDIN = (
-    "[Console]::OutputEncoding = New-Object System.Text.UTF8Encoding $false; "
-    "& ([ScriptBlock]::Create([Console]::In.ReadToEnd()))"
-)
+_COMMAND_LENGTH = 32_000
+"""Windows takes 32,767 characters."""
 
 
 def event_log() -> EventLogApi:
@@ -170,14 +166,10 @@ def run_powershell(script: str, timeout_s: float = _TIMEOUT_S) -> str:
     Raises WindowsApiError: NOT_WINDOWS, TIMEOUT, or OTHER with what it said when it failed.
     """
     _need_windows()
-    command = [
-        os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), _POWERSHELL),
-        *("-NoLogo", "-NoProfile", "-NonInteractive", "-Command", _RUN_STDIN),
-    ]
     try:
         done = subprocess.run(
-            command,
-            input=script.encode("ascii"),
+            powershell_command(script),
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=timeout_s,
             check=False,
@@ -195,9 +187,31 @@ def run_powershell(script: str, timeout_s: float = _TIMEOUT_S) -> str:
     return done.stdout.decode("utf-8", "replace")
 
 
+def powershell_command(script: str) -> list[str]:
+    """The command that runs ``script``: in plain sight, for whoever audits command lines.
+
+    No type of .NET is touched for it, so it works in Constrained Language Mode too; what the script
+    writes is ASCII, since the console's encoding could not be set there. ``script`` is ASCII, has
+    no double quote, and at most 32,000 characters; ValueError otherwise.
+    """
+    if not script.isascii() or '"' in script or len(script) > _COMMAND_LENGTH:
+        raise ValueError("not a script that a command line can carry")
+    program = os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), _POWERSHELL)
+    options = ("-NoLogo", "-NoProfile", "-NonInteractive", "-Command")
+    return [program, *options, f"& {{\n{script}\n}}"]
+
+
 def computer_name() -> str:
     """This computer's name, without its domain."""
     return os.environ.get("COMPUTERNAME") or socket.gethostname()
+
+
+def is_administrator() -> bool:
+    """Whether this process may change the system; False where that is not known."""
+    if sys.platform != "win32":
+        return False
+    shell: Any = importlib.import_module("ctypes").windll.shell32
+    return bool(shell.IsUserAnAdmin())
 
 
 def boot_ms(now_ms: int) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from schemas.errors import KbwatchError
 
 PREVIOUS = ".previous"
+_OWNER_ALONE = 0o700
 
 
 def replace_file(path: Path, raw: bytes, keep_previous: bool = False) -> None:
@@ -38,6 +39,14 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def keep_files_private() -> None:
+    """Let this process make files and folders that its user alone may read.
+
+    On Windows the rights of ``data_dir`` do that: ``install`` sets them.
+    """
+    os.umask(0o077)
+
+
 class FolderLock:
     """A folder that one process at a time may use; the system lets go when the process ends."""
 
@@ -47,7 +56,9 @@ class FolderLock:
         Raises KbwatchError when it can't be written to or another process has it.
         """
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=_OWNER_ALONE, parents=True, exist_ok=True)
+            if sys.platform != "win32":
+                folder.chmod(_OWNER_ALONE)
             self._file = FileIO(folder / "lock", "a+")
         except OSError as error:
             raise KbwatchError(

@@ -1,9 +1,11 @@
 """The JSON that the ``evtx`` library (evtx_dump) makes of a record in a ``.evtx`` file."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from schemas.codec import DecodeError
-from schemas.formats.fields import count, each_of, moment, table, text
+from schemas.formats.fields import MAX_DEPTH, count, moment, table, text
+from schemas.formats.items import Item, each_of
 from schemas.reports import Event
 from schemas.windows.event_parts import Values, checked
 
@@ -12,8 +14,8 @@ _TEXT = "#text"
 _LABELS = {_ATTRIBUTES, _TEXT}
 
 
-def events_of(value: bytes) -> tuple[Event, ...]:
-    """The event, or the array of events, in one Kafka record; raises DecodeError."""
+def events_of(value: bytes) -> Iterator[Item]:
+    """The event, or the array of events, in one Kafka record; see ``each_of``."""
     return each_of(value, event_of)
 
 
@@ -71,14 +73,18 @@ def _data_of(event: dict[str, Any], path: str) -> tuple[dict[str, str], str]:
     if event.get("EventData") is not None:
         binary = _put(values, event["EventData"], f"{path}.EventData") or binary
     elif event.get("UserData") is not None:
-        binary = _put(values, _user_data(event["UserData"]), f"{path}.UserData", True) or binary
+        user_data = _user_data(event["UserData"])
+        binary = _put(values, user_data, f"{path}.UserData", MAX_DEPTH) or binary
     else:
         _put(values, event.get("ProcessingErrorData"), f"{path}.ProcessingErrorData")
     return values.data(), binary
 
 
-def _put(values: Values, payload: object, path: str, nested: bool = False) -> str:
-    """Put the payload's leaves; nested elements of UserData give theirs. Returns the binary."""
+def _put(values: Values, payload: object, path: str, levels: int = 0) -> str:
+    """Put the payload's leaves; elements nested up to ``levels`` give theirs. Returns the binary.
+
+    Values below that are text: JSON, as the elements of EventData are.
+    """
     binary = ""
     for name, value in payload.items() if isinstance(payload, dict) else ():
         where = f"{path}.{name}"
@@ -91,8 +97,8 @@ def _put(values: Values, payload: object, path: str, nested: bool = False) -> st
                 values.add(_text(one, where))
         elif name.startswith("ComplexData"):
             values.put(_text(_attributes(value).get("Name"), where) or name, _text(value, where))
-        elif nested and isinstance(value, dict) and not value.keys() <= _LABELS:
-            binary = _put(values, value, where, True) or binary
+        elif levels and isinstance(value, dict) and not value.keys() <= _LABELS:
+            binary = _put(values, value, where, levels - 1) or binary
         else:
             values.put(name, _text(value, where))
     return binary

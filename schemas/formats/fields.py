@@ -1,6 +1,6 @@
 """What the readers of foreign JSON share: values out of objects, with the path of what is wrong."""
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 import orjson
@@ -11,8 +11,8 @@ from schemas.windows.event_parts import Values, plain
 from schemas.windows.event_xml import event_of
 from schemas.windows.system_time import time_ms
 
-MAX_VALUE_BYTES = 2 * 1024 * 1024
-"""Of one Kafka record: shippers batch (OTLP) beyond what one report may hold."""
+MAX_DEPTH = 32
+"""Of what is nested in an event; the rendered XML may be as deep."""
 
 _DIGITS = 20  # of the largest 64-bit number
 _LEVEL_DIGITS = 3  # providers may define levels up to 255
@@ -34,36 +34,22 @@ _LEVELS = {
 _LEVEL_OF = {word: level for level, words in _LEVELS.items() for word in words.split()}
 
 
-def objects_of(value: bytes) -> list[tuple[str, dict[str, Any]]]:
-    """A record's value, one object or an array of them, as (path, object).
-
-    Raises DecodeError ``oversized``, ``malformed`` (no JSON) or ``invalid``.
-    """
-    if len(value) > MAX_VALUE_BYTES:
-        raise DecodeError("oversized", f"{len(value)} bytes, at most {MAX_VALUE_BYTES}")
-    try:
-        parsed = orjson.loads(value)
-    except orjson.JSONDecodeError as error:
-        raise DecodeError("malformed", str(error)) from None
-    if not isinstance(parsed, list):
-        return [("$", table(parsed, "$"))]
-    return [(path, table(each, path)) for path, each in indexed(parsed, "$")]
-
-
-def each_of(value: bytes, one: Callable[[dict[str, Any], str], Event]) -> tuple[Event, ...]:
-    """The events of a record's value by ``one(object, path)``: all of them or a DecodeError."""
-    return tuple(one(item, path) for path, item in objects_of(value))
-
-
-def indexed(values: Iterable[object], path: str) -> list[tuple[str, object]]:
+def indexed(values: Iterable[object], path: str) -> Iterator[tuple[str, object]]:
     """``values`` with their paths."""
-    return [(f"{path}[{number}]", value) for number, value in enumerate(values)]
+    return ((f"{path}[{number}]", value) for number, value in enumerate(values))
 
 
 def table(value: object, path: str) -> dict[str, Any]:
     """``value`` if it is an object, else DecodeError ``invalid``."""
     if not isinstance(value, dict):
         raise DecodeError("invalid", f"{path}: not an object")
+    return value
+
+
+def array(value: object, path: str) -> list[Any]:
+    """``value`` if it is an array, else DecodeError ``invalid``."""
+    if not isinstance(value, list):
+        raise DecodeError("invalid", f"{path}: not an array")
     return value
 
 
@@ -141,9 +127,7 @@ def put_all(values: Values, fields: object, path: str, without: Set[str] = froze
 
 def add_all(values: Values, inserts: object, path: str) -> None:
     """Add an array of data without names to ``values``."""
-    if not isinstance(inserts, list):
-        raise DecodeError("invalid", f"{path}: not an array")
-    for where, value in indexed(inserts, path):
+    for where, value in indexed(array(inserts, path), path):
         values.add(text(value, where))
 
 

@@ -1,19 +1,21 @@
 """Fluent Bit's inputs ``winevtlog`` and ``winlog`` (the old one)."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from schemas.codec import DecodeError
 from schemas.formats.fields import (
     add_all,
+    array,
     count,
-    each_of,
     indexed,
     level_of,
     moment,
     required,
     text,
 )
+from schemas.formats.items import Item, each_of
 from schemas.reports import Event
 from schemas.windows.event_parts import Values, checked
 from schemas.windows.event_xml import event_of
@@ -58,13 +60,12 @@ _NAMES = {
 """Names of data that are read by name: this shape has them by position only."""
 
 
-def events_of(value: bytes) -> tuple[Event, ...]:
+def events_of(value: bytes) -> Iterator[Item]:
     """The event, or the array of events, in one Kafka record.
 
     ``System`` (``render_event_as_xml true``) holds the whole event. Else data are
     ``StringInserts``, without names, and times are whole seconds: ``@timestamp`` is when Fluent Bit
-    read the event, not when it happened. Raises DecodeError with the path of what is not
-    understood.
+    read the event, not when it happened. See ``each_of``.
     """
     return each_of(value, _event_of)
 
@@ -121,9 +122,7 @@ def _legacy(item: dict[str, Any], path: str) -> Event:
 
 def _inserts(item: dict[str, Any], path: str, kind: tuple[str, int]) -> tuple[dict[str, str], str]:
     where = f"{path}.StringInserts"
-    inserts = item.get("StringInserts", [])
-    if not isinstance(inserts, list):
-        raise DecodeError("invalid", f"{where}: not an array")
+    inserts = array(item.get("StringInserts", []), where)
     texts = [text(insert, at) for at, insert in indexed(inserts, where)]
     names = _NAMES.get(kind, ())
     if names and len(names) == len(texts):

@@ -1,17 +1,18 @@
 """NXLog's ``im_msvistalog`` with ``to_json()``: the event's data stand among NXLog's own fields."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from schemas.codec import DecodeError
 from schemas.formats.fields import (
     count,
-    each_of,
     from_xml,
     level_of,
     moment,
     required,
     text,
 )
+from schemas.formats.items import Item, each_of
 from schemas.reports import Event
 from schemas.windows.event_parts import Values, checked
 
@@ -71,14 +72,13 @@ _OWN = frozenset(
 """Fields that are NXLog's; whatever else is at the top is the event's data."""
 
 
-def events_of(value: bytes) -> tuple[Event, ...]:
+def events_of(value: bytes) -> Iterator[Item]:
     """The event, or the array of events, in one Kafka record.
 
     ``EventXML`` (``CaptureEventXML TRUE``) holds the whole event and is preferred. Else
     ``EventTime`` is text, read as UTC unless it has an offset (NXLog may write the node's local
     time and no zone: let it write UTC), or a number since 1970 in s, ms or µs; only version 6 has
-    the Binary; level 0 looks like 4 where there is no ``LevelValue``. Raises DecodeError with the
-    path of what is not understood.
+    the Binary; level 0 looks like 4 where there is no ``LevelValue``. See ``each_of``.
     """
     return each_of(value, _event_of)
 

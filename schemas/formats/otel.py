@@ -1,28 +1,30 @@
 """OTLP JSON of the OpenTelemetry collector's ``windowseventlogreceiver``."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from schemas.codec import DecodeError
 from schemas.formats.fields import (
+    MAX_DEPTH,
+    array,
     count,
     from_xml,
     indexed,
     level_of,
     moment,
-    objects_of,
     put_all,
     required,
     table,
     text,
 )
+from schemas.formats.items import Item, item_of, parts_of
 from schemas.reports import Event
 from schemas.windows.event_parts import Values, checked
 from schemas.windows.event_xml import event_of
 
-MAX_DEPTH = 32
-
 # severityNumber of OTLP, in steps of four: trace, debug, info, warn, error, fatal.
 _LEVEL_OF_SEVERITY = (5, 5, 4, 3, 2, 1)
+_LEVELS = ("resourceLogs", "scopeLogs", "logRecords")
 _ORIGINAL = "log.record.original"
 _NOT_DATA = frozenset({"name"})  # the name of EventData itself stands among its data
 _ERRORS = {
@@ -32,28 +34,34 @@ _ERRORS = {
 }
 
 
-def events_of(value: bytes) -> tuple[Event, ...]:
+def events_of(value: bytes) -> Iterator[Item]:
     """The events of all log records in one Kafka record (``encoding: otlp_json``).
 
     A body is the event's XML (``raw: true``) or a map; the XML in the attribute
     ``log.record.original`` (``include_log_record_original: true``) is preferred. ``event_data``
     may be a map, the old map (without unnamed data and binary), or an array. The level comes from
-    its number, else from ``severityNumber``, else from its word. Raises DecodeError with the path
-    of what is not understood; one bad log record refuses all.
+    its number, else from ``severityNumber``, else from its word. What is not understood is refused
+    where it stands: a log record, or a resource or a scope with all that is in it. Raises
+    DecodeError as ``parts_of``.
     """
-    return tuple(
-        _event_of(record, path)
-        for top, request in objects_of(value)
-        for resource, at in _items(request.get("resourceLogs"), f"{top}.resourceLogs")
-        for scope, at_scope in _items(resource.get("scopeLogs", []), f"{at}.scopeLogs")
-        for record, path in _items(scope.get("logRecords", []), f"{at_scope}.logRecords")
-    )
+    for path, request in parts_of(value):
+        yield from _items(path, request, _LEVELS)
 
 
-def _items(items: object, where: str) -> list[tuple[dict[str, Any], str]]:
-    if not isinstance(items, list):
-        raise DecodeError("invalid", f"{where}: not an array")
-    return [(table(item, at), at) for at, item in indexed(items, where)]
+def _items(path: str, found: object, levels: tuple[str, ...]) -> Iterator[Item]:
+    if not levels:
+        yield item_of(path, found, _event_of)
+        return
+    name, *deeper = levels
+    where = f"{path}.{name}"
+    absent: list[Any] | None = None if levels is _LEVELS else []
+    try:
+        inner = array(table(found, path).get(name, absent), where)
+    except DecodeError as error:
+        yield Item(path, found, DecodeError(error.reason, error.detail))
+        return
+    for at, each in indexed(inner, where):
+        yield from _items(at, each, tuple(deeper))
 
 
 def _event_of(record: dict[str, Any], path: str) -> Event:
@@ -166,9 +174,7 @@ def _value(value: object, path: str, depth: int = 0) -> object:
         raise DecodeError("invalid", f"{path}: not one value")
     ((kind, inner),) = any_value.items()
     if kind in ("arrayValue", "kvlistValue"):
-        items = table(inner, path).get("values", [])
-        if not isinstance(items, list):
-            raise DecodeError("invalid", f"{path}: not an array")
+        items = array(table(inner, path).get("values", []), path)
         if kind == "arrayValue":
             return [_value(item, path, depth + 1) for item in items]
         pairs = [table(item, path) for item in items]

@@ -1,11 +1,11 @@
 """Vector's source ``windows_event_log``: flat objects."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from schemas.formats.fields import (
     add_all,
     count,
-    each_of,
     from_xml,
     level_of,
     moment,
@@ -13,15 +13,16 @@ from schemas.formats.fields import (
     required,
     text,
 )
+from schemas.formats.items import Item, each_of
 from schemas.reports import Event
 from schemas.windows.event_parts import Values, checked
 
 
-def events_of(value: bytes) -> tuple[Event, ...]:
+def events_of(value: bytes) -> Iterator[Item]:
     """The event, or the array of events, in one Kafka record.
 
     ``xml`` (``include_xml = true``) holds the whole event and is preferred; the other fields have
-    no Binary. Raises DecodeError with the path of what is not understood.
+    no Binary. See ``each_of``.
     """
     return each_of(value, _event_of)
 

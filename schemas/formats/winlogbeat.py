@@ -1,10 +1,10 @@
 """Winlogbeat 7 and 8, and Filebeat's winlog input: ECS with the event under ``winlog``."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from schemas.formats.fields import (
     count,
-    each_of,
     from_xml,
     level_of,
     moment,
@@ -13,16 +13,17 @@ from schemas.formats.fields import (
     table,
     text,
 )
+from schemas.formats.items import Item, each_of
 from schemas.reports import Event
 from schemas.windows.event_parts import Values, checked
 
 
-def events_of(value: bytes) -> tuple[Event, ...]:
+def events_of(value: bytes) -> Iterator[Item]:
     """The event, or the array of events, in one Kafka record.
 
     ``event.original`` (``include_xml: true``) holds the whole event and is preferred. Else the
-    level is the word in ``log.level``, and times have the milliseconds of ``@timestamp``. Raises
-    DecodeError with the path of what is not understood.
+    level is the word in ``log.level``, and times have the milliseconds of ``@timestamp``. See
+    ``each_of``.
     """
     return each_of(value, _event_of)
 

@@ -1,6 +1,7 @@
 """One node's events, in the order of its log → events, boots and patch states."""
 
 import re
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -12,7 +13,7 @@ from schemas.windows.taxonomy import about_node
 
 _KB = re.compile(r"\bKB([0-9]{4,9})\b", re.IGNORECASE)
 _TEXT_LENGTH = 65_536  # as much of a hostile text as is searched for KBs
-_MAX_CLEANED_UP = 1_000  # a node has tens of superseded packages; a hostile one may name any number
+_MAX_NAMED = 64  # an update names one; an event that names more is no step of any
 
 _KERNEL_GENERAL = "microsoft-windows-kernel-general"
 _UPDATE_CLIENT = "microsoft-windows-windowsupdateclient"
@@ -40,20 +41,27 @@ class RecordReader:
     One reader per node, fed in log order: what an event means may depend on the ones before it (a
     boot was clean if a shutdown was logged since the boot before; a package goes because it was
     superseded). Every event gives at least one record, each with the event's record id; an update
-    event that names several KBs gives one patch state per KB.
+    event that names several KBs (up to 64) gives one patch state per KB.
+
+    ``copy.copy`` gives a reader that goes its own way from there.
     """
 
-    def __init__(self, branch: str = "", as_logged: bool = True) -> None:
+    def __init__(
+        self, branch: str = "", as_logged: bool = True, max_cleaned_up: int = 1_000
+    ) -> None:
         """Start before the first event of a log.
 
         ``branch`` is the node's until a boot tells, for the builds of patch states. ``as_logged``
         promises that event data have the order of the log; many shippers sort them.
+        ``max_cleaned_up`` bounds the KBs of superseded packages that are remembered: real nodes
+        have tens.
         """
+        self.max_cleaned_up = max_cleaned_up
         self._branch = branch
         self._as_logged = as_logged
         self._booted = False
         self._stopped = False
-        self._cleaned_up: set[str] = set()
+        self._cleaned_up: frozenset[str] = frozenset()
 
     def records_of(self, event: Event) -> tuple[Record, ...]:
         """The records of one event; the event itself when it is nothing more special."""
@@ -106,12 +114,12 @@ class RecordReader:
         if intended & _ABSENT:
             # Windows cleans superseded packages away; that takes no update back.
             if event.id == 1 and _state_of(event, "Initial") & _SUPERSEDED:
-                if len(self._cleaned_up) > _MAX_CLEANED_UP:
-                    self._cleaned_up.clear()
-                self._cleaned_up.update(kbs)
+                kept = self._cleaned_up.union(kbs)
+                full = len(kept) > self.max_cleaned_up
+                self._cleaned_up = frozenset(kbs[: self.max_cleaned_up]) if full else kept
             removed = event.id == 2 and self._cleaned_up.isdisjoint(kbs)
             return "rolled_back" if removed else None
-        self._cleaned_up.difference_update(kbs)
+        self._cleaned_up = self._cleaned_up.difference(kbs)
         match event.id:
             case 1:
                 return "installing"
@@ -144,12 +152,13 @@ class RecordReader:
 
 
 def _kbs(event: Event) -> tuple[str, ...]:
-    found = {
-        f"KB{number}": None
+    named = (
+        f"KB{match[1]}"
         for text in event.data.values()
-        for number in _KB.findall(text[:_TEXT_LENGTH])
-    }
-    return tuple(found)
+        for match in _KB.finditer(text[:_TEXT_LENGTH])
+    )
+    found = dict.fromkeys(islice(named, 10 * _MAX_NAMED))
+    return tuple(found) if len(found) <= _MAX_NAMED else ()
 
 
 def _state_of(event: Event, which: str) -> set[str]:

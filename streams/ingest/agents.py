@@ -2,22 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import faust
 import structlog
 from faust.types import Message
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from schemas.codec import DecodeError, encode
+from schemas.formats.items import Item
 from schemas.health import Health
-from schemas.reports import Event, NodeReport
+from schemas.reports import NodeReport
 from schemas.settings import KafkaSettings
 from schemas.topics import HEALTH, NODE_REPORTS, all_topics, key
 from streams.dlq import DeadLetters
 from streams.faust_app import Taken, send
 from streams.ingest.bridge import Bridge
+from streams.ingest.refused import Letter, Refused
 from streams.ingest.strangers import Strangers
 from streams.kafka_io import partition_of
 from streams.metrics import INGEST_EVICTED, INGEST_LEFT_OUT, INGEST_NODES, INGEST_REPORTS, INGESTED
@@ -30,14 +32,14 @@ class Source(Struct, frozen=True):
     """How the messages of one topic are read."""
 
     format: str
-    read: Callable[[bytes], Sequence[Event]]
-    """Raises DecodeError for what it does not know."""
+    read: Callable[[bytes], Iterator[Item]]
+    """Raises DecodeError for what it can't read at all."""
     fleet: str
 
 
 class Taker:
-    """Law: when ``take`` returns, each event of the batch is in a report that the broker has, or
-    its message is a dead letter, or its node has a collector of its own.
+    """Law: when ``take`` returns, each event of the batch is in a report that the broker has, or in
+    a dead letter, or its node has a collector of its own. A bad event costs only itself.
     """
 
     def __init__(
@@ -57,28 +59,54 @@ class Taker:
 
     async def take(self, events: Sequence[Taken]) -> int:
         """Work through a batch of any of the topics; all of it is finished."""
-        bad: list[tuple[Message, str, str]] = []
+        good = bad = 0
+        letters: list[tuple[Message, Letter]] = []
         for event in events:
-            try:
-                self._read(event.message)
-            except DecodeError as error:
-                bad.append((event.message, error.reason, error.detail))
-            except Exception as error:  # a message that breaks us must not stop the others
-                _log.exception("message failed", offset=event.message.offset)
-                bad.append((event.message, "error", repr(error)))
+            taken, refused = self._read(event.message)
+            good, bad = good + taken, bad + refused.count
+            letters += ((event.message, letter) for letter in refused.letters())
+            await asyncio.sleep(0)  # a message may take 0.1 s, and others have heartbeats to send
         reports = self._bridge.flush(_now_ms())
-        await asyncio.gather(*(self._letters.bad(*letter) for letter in bad))
+        await asyncio.gather(
+            *(self._letters.bad(message, *astuple(letter)) for message, letter in letters)
+        )
         await until_sent("reports", lambda: self._send(reports))
-        await self._letters.count(len(events) - len(bad), len(bad))
-        await self._name_strangers()
+        await self._letters.count(good, bad)
         self._measure(len(reports))
+        await self._name_strangers()
         return len(events)
 
-    def _read(self, message: Message) -> None:
+    def _read(self, message: Message) -> tuple[int, Refused]:
+        """Hand a message's events to the bridge; returns how many it took, and what is refused."""
         source = self._sources[message.topic]
-        events = source.read(message.value or b"")
-        self._bridge.add(source.fleet, events, _now_ms())
-        INGESTED.labels(format=source.format).inc(len(events))
+        refused = Refused()
+        taken = 0
+        try:
+            for item in source.read(message.value or b""):
+                taken += self._take(source.fleet, item, refused)
+        except DecodeError as error:
+            refused.all(error.reason, error.detail)
+        except Exception as error:  # a message that breaks us must not stop the others
+            _log.exception("message failed", offset=message.offset)
+            refused.all("error", repr(error))
+        INGESTED.labels(format=source.format).inc(taken)
+        return taken, refused
+
+    def _take(self, fleet: str, item: Item, refused: Refused) -> bool:
+        event = item.event
+        if isinstance(event, DecodeError):
+            refused.add(item, event.reason, event.detail)
+            return False
+        try:
+            self._bridge.add(fleet, event, _now_ms())
+        except DecodeError as error:
+            refused.add(item, error.reason, f"{item.path}: {error.detail}")
+            return False
+        except Exception as error:  # nor an event the others of its message
+            _log.exception("event failed", path=item.path)
+            refused.add(item, "error", f"{item.path}: {error!r}")
+            return False
+        return True
 
     async def _send(self, reports: Sequence[NodeReport]) -> None:
         topic = self._kafka.topic(NODE_REPORTS)
@@ -107,6 +135,7 @@ class Taker:
         INGEST_REPORTS.inc(reports)
         INGEST_NODES.set(len(self._bridge))
         INGEST_EVICTED.inc(self._bridge.evicted)
+        self._strangers.forgot(self._bridge.evicted)
         INGEST_LEFT_OUT.inc(self._bridge.left_out)
         self._bridge.evicted = self._bridge.left_out = 0
 

@@ -17,6 +17,8 @@ from streams.ingest.nodes import Inventory
 from streams.kafka_io import check_foreign
 
 _NAME = "ingest"
+_BUFFERED = 32
+"""Messages that wait for the agent: 64 MiB of the largest."""
 _AGENTS = ("bridge_events",)
 _TOPICS = (NODE_REPORTS, dlq_of(NODE_REPORTS), INVENTORY, HEALTH)
 
@@ -41,17 +43,17 @@ def sources_of(settings: Settings) -> dict[str, Source]:
 
 def make(settings: Settings, sources: dict[str, Source]) -> faust.App:
     """The app with its agent and its reader of the inventory."""
-    app = make_app(settings, _NAME)
+    app = make_app(settings, _NAME, buffered=_BUFFERED)
     inventory = Inventory()
     feed = InventoryFeed(settings.kafka, inventory)
     ingest = settings.ingest
-    bridge = Bridge(inventory, ingest.heartbeat_s, ingest.max_nodes)
+    bridge = Bridge(inventory, ingest.heartbeat_s, ingest.max_nodes, ingest.max_strangers)
     taker = Taker(app, settings.kafka, sources, bridge)
     foreign = app.topic(*sources, key_type=bytes, value_type=bytes)
 
     @app.agent(foreign, concurrency=1)
     async def bridge_events(stream: StreamT[bytes]) -> None:
-        await work_through(stream, ingest.batch, ingest.within_s, taker.take)
+        await work_through(stream, ingest.batch, ingest.within_s, taker.take, ingest.batch_bytes)
 
     @app.on_rebalance_complete.connect
     async def assigned(*_: object, **__: object) -> None:

@@ -1,11 +1,14 @@
 """One node of a shipper's stream: its events in, records out."""
 
+from copy import copy
+
 import msgspec
 from msgspec import Struct
 
 from schemas.codec import DecodeError
 from schemas.inventory import InventoryNode
-from schemas.reports import Boot, ChannelHealth, Event, Facts, Heartbeat, Name, NodeReport, Record
+from schemas.inventory_facts import InventoryFacts
+from schemas.reports import Boot, ChannelHealth, Event, Heartbeat, Name, NodeReport, Record
 from schemas.windows.records import RecordReader
 
 RECORD_BYTES = 384 * 1024
@@ -14,9 +17,12 @@ REPORT_RECORDS = 200
 UNKNOWN_SITE = "unknown"
 COLLECTOR = "ingest"
 
-_DAY_MS = 86_400_000
 _MAX_CHANNELS = 64
 """A shipper reads some channels; a hostile one may name any number."""
+_MAX_KBS = 1_000
+_STRANGER_CHANNELS = 16
+_STRANGER_KBS = 64
+"""Of a node that the inventory does not know, less is held: anybody may invent any number."""
 _RECORD = msgspec.json.Decoder(Record)
 
 
@@ -52,26 +58,34 @@ class Node:
         self._boot: Boot | None = None
         self._heads: dict[str, ChannelHealth] = {}
         self._beat_ms: int | None = None
-        self._facts_ms: int | None = None
-        self._told: InventoryNode | None = None
-        """The entry that the last facts were made of."""
+        self._facts = InventoryFacts()
 
-    def read(self, event: Event) -> list[Sized]:
-        """The records of an event, each as every reader will take it.
+    def take(
+        self, event: Event, entry: InventoryNode | None, latest_ms: int, heartbeat_s: int
+    ) -> None:
+        """Keep the records of an event for the next report, and a heartbeat if one is due.
 
-        Raises DecodeError for what no report may contain.
+        ``entry`` is what the inventory knows of the node now. Raises DecodeError for what no report
+        may contain, ``future`` when it is later than ``latest_ms``; nothing has changed then.
         """
-        return [_sized(record) for record in self._reader.records_of(event)]
-
-    def add(self, event: Event, records: list[Sized], heartbeat_s: int) -> None:
-        """Keep the records of an event for the next report, and a heartbeat if one is due."""
+        reader = copy(self._reader)
+        reader.max_cleaned_up = _MAX_KBS if entry else _STRANGER_KBS
+        records = [_sized(record) for record in reader.records_of(event)]
+        if not isinstance(records[0].record, Event):
+            _sized(event)  # its channel is told in heartbeats
+        for t_ms in (event.t_ms, records[0].record.t_ms):
+            if t_ms > latest_ms:
+                raise DecodeError("future", f"{t_ms} ms is over a day from now")
+        self._reader = reader
+        self.entry = entry
         self._pending += records
         self._newest_ms = max(self._newest_ms, event.t_ms)
         for sized in records:
             record = sized.record
             if isinstance(record, Boot) and (self._boot is None or record.t_ms > self._boot.t_ms):
                 self._boot = record
-        if event.channel in self._heads or len(self._heads) < _MAX_CHANNELS:
+        most = _MAX_CHANNELS if entry else _STRANGER_CHANNELS
+        if event.channel in self._heads or len(self._heads) < most:
             self._heads[event.channel] = ChannelHealth(newest_record_id=event.record_id)
         last = self._beat_ms
         # Also where a log is read back after newer events: each part of it is a sighting.
@@ -81,9 +95,13 @@ class Node:
 
     def reports(self, sent_ms: int, heartbeat_s: int) -> list[NodeReport]:
         """What came since the last call, in order, in reports that every reader takes."""
-        facts = self._facts()
-        if facts is not None:
-            self._pending.append(_sized(facts))
+        # Of a node that the inventory does not know there is nothing to say, and what another
+        # sender says must stand.
+        if self.entry is not None:
+            branch = self._boot.build.partition(".")[0] if self._boot else ""
+            facts = self._facts.due(self.entry, self._newest_ms, branch)
+            if facts is not None:
+                self._pending.append(_sized(facts))
         parts: list[list[Record]] = [[]]
         room = RECORD_BYTES
         for sized in self._pending:
@@ -108,32 +126,6 @@ class Node:
             boot_ms=self._boot.t_ms if self._boot else 0,
             heartbeat_s=heartbeat_s,
             collector=COLLECTOR,
-        )
-
-    def _facts(self) -> Facts | None:
-        """Facts at the first report, when the inventory changed, and daily.
-
-        None for a node that the inventory does not know: there is nothing to say, and what
-        another sender says must stand.
-        """
-        entry = self.entry
-        if entry is None:
-            return None
-        last = self._facts_ms
-        if last is not None and self._told == entry and self._newest_ms < last + _DAY_MS:
-            return None
-        # The newest facts hold, so those of a changed entry must be newer than the ones before.
-        t_ms = self._newest_ms if last is None else max(self._newest_ms, last + 1)
-        self._facts_ms, self._told = t_ms, entry
-        return Facts(
-            t_ms=t_ms,
-            role=entry.role or "server",
-            os=entry.os,
-            branch=self._boot.build.partition(".")[0] if self._boot else entry.branch,
-            cluster=entry.domain if entry.domain != entry.node else "",
-            ring=entry.ring,
-            virtual=entry.virtual,
-            covariates=entry.covariates,
         )
 
 

@@ -68,6 +68,37 @@ def compare(known: Nodes, file: Iterable[InventoryNode], prune: bool) -> Changes
     )
 
 
+def clashes(changes: Changes, file: Iterable[InventoryNode]) -> list[str]:
+    """Names in ``file`` that nodes bear which it lacks and the inventory keeps, in words.
+
+    Names outrank aliases, and of two equal aliases one would be a coin's toss: such a file would
+    not mean what it says.
+    """
+    bearers = {(old.fleet, name): old for old in changes.kept for name in (old.node, *old.aliases)}
+    found = []
+    for new in file:
+        for name in (new.node, *new.aliases):
+            old = bearers.get((new.fleet, name))
+            if old is not None:
+                found.append(
+                    f"{new.node}: {name} is a name of {old.node}, which the file lacks and the "
+                    f"inventory keeps. If one was renamed to the other, list {old.node} with the "
+                    f"alias {new.node} to keep its history, or begin anew with --prune, which "
+                    f"removes {old.node}"
+                )
+    return found
+
+
+def new_aliases(changes: Changes) -> list[str]:
+    """Aliases that nodes did not have before."""
+    found = {alias for node in changes.added for alias in node.aliases}
+    for changed in changes.changed:
+        for field in changed.fields:
+            if field.name == "aliases" and isinstance(field.was, tuple):
+                found.update(set(changed.node.aliases) - set(field.was))
+    return sorted(found)
+
+
 def place_of(node: InventoryNode) -> Place:
     """Where a node stands in ``Nodes``."""
     return node.fleet, node.node

@@ -8,10 +8,11 @@ import msgspec
 import typer
 
 from schemas.cli_options import AsJson, Config, PrintConfig, Set, settings_from
+from schemas.errors import KbwatchError
 from schemas.inventory import InventoryNode
+from schemas.inventory_csv import COLUMNS, read_nodes, refusal
 from schemas.settings import KafkaSettings
-from streams.inventory.changes import Place, compare
-from streams.inventory.csv_file import COLUMNS, read_nodes
+from streams.inventory.changes import Place, clashes, compare
 
 app = typer.Typer(
     help="Who the nodes are: fleet, cluster, site, role, covariates.", no_args_is_help=True
@@ -25,7 +26,8 @@ The first line names the columns, in any order; UTF-8, comma or semicolon:
 {_COLUMNS}
 
 Nothing is written unless the whole file is right. Nodes that the file no longer has are kept,
-unless --prune is given; fleets that it does not name are left alone.
+unless --prune is given; fleets that it does not name are left alone. Of its nodes the file says
+everything: a column that it lacks, covariates too, is empty for all of them.
 """
 
 
@@ -50,6 +52,9 @@ def load(
     from streams.inventory.topic import read_inventory
 
     changes = compare(asyncio.run(read_inventory(settings.kafka)), nodes, prune)
+    wrong = [f"{file}: {clash}" for clash in clashes(changes, nodes)]
+    if wrong:
+        raise KbwatchError(refusal(wrong))
     if not dry_run:
         _write(settings.kafka, changes.records)
     if as_json:

@@ -8,12 +8,15 @@ from rich.table import Table
 
 from schemas.inventory import InventoryNode
 from streams import tables
-from streams.inventory.changes import Changes, Field
+from streams.inventory.changes import Changes, Field, new_aliases
 
 _HEADINGS = (
     "fleet", "node", "domain", "site", "ring", "role", "branch", "collector", "aliases",
     "covariates",
 )  # fmt: skip
+
+_FIELDS = ("domain", "site", "ring", "role", "os", "branch", "virtual", "aliases")
+_NAMED = 10
 
 
 class Loaded(Struct, frozen=True):
@@ -58,6 +61,13 @@ def changes(found: Changes, dry_run: bool) -> None:
     rows += [("keep", n.fleet, n.node, "not in the file, kept") for n in found.kept]
     if rows:
         _print(("what", "fleet", "node", "fields"), rows)
+    aliases = new_aliases(found)
+    if aliases:
+        more = f" and {len(aliases) - _NAMED} more" if len(aliases) > _NAMED else ""
+        typer.echo(
+            f"new aliases: {tables.printable(' '.join(aliases[:_NAMED]))}{more}. They hold for "
+            "what ingest reads from now on; what was taken under them before stays under them"
+        )
     kept = f", {len(found.kept)} not in the file, kept (--prune removes them)" if found.kept else ""
     verb = "would be " if dry_run else ""
     typer.echo(
@@ -73,8 +83,12 @@ def _print(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def _described(node: InventoryNode) -> str:
-    parts = [f"domain={node.domain}", f"site={node.site}"]
-    parts += [f"role={node.role}"] if node.role else []
+    parts = [
+        f"{name}={_text(getattr(node, name))}"
+        for name in _FIELDS
+        if getattr(node, name) not in (None, "", ())
+    ]
+    parts += ["collector=yes"] if node.collector else []
     return " ".join([*parts, _covariates(node.covariates)]).strip()
 
 
@@ -92,5 +106,5 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
-        return " ".join(value) or "-"
+        return ";".join(value) or "-"
     return str(value)

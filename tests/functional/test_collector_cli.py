@@ -90,8 +90,20 @@ class TestSettings:
         first = collector("run", "--config", str(config), "--print-config")
         again = tmp_path / "again.toml"
         again.write_text(first.stdout)
-        assert 'patterns = ["Project Nightjar"]' in first.stdout
+        assert 'sasl = "scram-sha-512"' in first.stdout
         assert collector("run", "--config", str(again), "--print-config").stdout == first.stdout
+
+    @pytest.mark.parametrize("command", ["run", "check", "once", "status"])
+    def test_what_may_be_secret_is_masked(self, config: Path, command: str) -> None:
+        address = "kafka.bootstrap=user:pw@h:1"
+        shown = collector(command, "--config", str(config), "--set", address, "--print-config")
+        assert 'patterns = ["[masked]"]' in shown.stdout
+        assert 'bootstrap = "[masked]@h:1"' in shown.stdout
+        assert "pw" not in shown.stdout.replace("password", "")
+
+    def test_errors_say_what_would_be_right(self) -> None:
+        assert "Expected true or false" in complaint("run", "--set", "kafka.tls=perhaps")
+        assert '"scram-sha-512"' in complaint("run", "--set", "kafka.sasl=md5")
 
     def test_environment_and_command_line_win_over_the_file(self, config: Path) -> None:
         done = collector(
@@ -121,12 +133,51 @@ class TestElsewhereThanOnWindows:
         done = collector("install", "--dry-run", "--config", str(config))
         assert done.returncode == 0
         commands = [line for line in done.stdout.splitlines() if not line.startswith("#")]
-        assert commands[0].startswith("sc.exe create kbwatch-collector binPath= ")
-        assert f"service --config {config}" in commands[0]
-        assert r'obj= "NT SERVICE\kbwatch-collector"' in commands[0]
+        first, create, *_ = commands
+        assert "DomainRole" in first
+        assert r"\sc.exe create kbwatch-collector binPath= " in create
+        assert f"service --config {config}" in create
+        assert r'obj= "NT SERVICE\kbwatch-collector"' in create
         assert any("S-1-5-32-573" in command for command in commands)
         readable = '"NT SERVICE\\kbwatch-collector:R"'
         assert [c for c in commands if str(tmp_path / "password.txt") in c and readable in c]
+
+    def test_the_example_settings_are_those_of_windows(self) -> None:
+        example = ROOT / "deploy" / "windows" / "collector.example.toml"
+        done = collector("install", "--dry-run", "--config", str(example))
+        assert done.returncode == 0, done.stderr
+        assert r"C:\ProgramData\kbwatch\data" in done.stdout
+
+    def test_the_service_may_read_what_tls_needs(self, config: Path, tmp_path: Path) -> None:
+        ca, key = tmp_path / "ca.pem", tmp_path / "node.key"
+        tls = f"tls = true\nca_file = '{ca}'\ncert_file = '{tmp_path}/node.pem'\nkey_file = '{key}'"
+        config.write_text(config.read_text().replace("[kafka]", f"[kafka]\n{tls}"))
+        done = collector("install", "--dry-run", "--config", str(config))
+        lines = [line for line in done.stdout.splitlines() if not line.startswith("#")]
+        for file in ("ca.pem", "node.pem", "node.key"):
+            granted = [line for line in lines if file in line and "/grant" in line]
+            assert len(granted) == 1, file
+            assert ("/inheritance:r" in granted[0]) == (file == "node.key")
+
+    @pytest.mark.parametrize("broken", ["[kafka", "nothing = 1"])
+    def test_broken_settings_and_foreign_files_hold_up_no_removal(
+        self, config: Path, tmp_path: Path, broken: str
+    ) -> None:
+        config.write_text(f"data_dir = '{tmp_path}/data'\n{broken}\n")
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "thesis.docx").touch()
+        done = collector("uninstall", "--dry-run", "--config", str(config))
+        assert done.returncode == 0, done.stderr
+        assert "sc.exe delete kbwatch-collector" in done.stdout
+        assert f"# remove from {tmp_path}/data" in done.stdout
+
+    def test_a_folder_that_may_not_be_the_collectors_is_not_removed(self, tmp_path: Path) -> None:
+        config = tmp_path / "collector.toml"
+        config.write_text('data_dir = "/"')
+        done = collector("uninstall", "--dry-run", "--config", str(config))
+        assert done.returncode == 0
+        assert "# data_dir stays: " in done.stdout
+        assert "# remove from" not in done.stdout
 
     @pytest.mark.parametrize(
         ("setting", "says"),
@@ -138,7 +189,6 @@ class TestElsewhereThanOnWindows:
         config = tmp_path / "collector.toml"
         config.write_text(setting)
         assert says in complaint("install", "--dry-run", "--config", str(config))
-        assert says in complaint("uninstall", "--dry-run", "--config", str(config))
 
     def test_a_folder_with_something_else_in_it_is_refused(
         self, config: Path, tmp_path: Path
@@ -156,6 +206,16 @@ class TestCheck:
         assert re.search(r"^ok +kafka.password_file .* can be read", done.stdout, re.MULTILINE)
         assert re.search(r"^FAILED sources: .*on Windows only", done.stdout, re.MULTILINE)
         assert re.search(r"^FAILED Kafka: .*127.0.0.1:1", done.stdout, re.MULTILINE)
+
+    def test_a_pattern_that_is_none_is_said(self, config: Path) -> None:
+        done = collector("check", "--config", str(config), "--set", 'redact.patterns=["("]')
+        assert re.search(r"^FAILED redact: .*'\('", done.stdout, re.MULTILINE)
+
+    def test_a_password_among_the_addresses_is_refused_and_not_shown(self, config: Path) -> None:
+        address = "kafka.bootstrap=user:hunter2@h:1"
+        done = collector("check", "--config", str(config), "--set", address)
+        assert re.search(r"^FAILED Kafka: .*kafka.password_file", done.stdout, re.MULTILINE)
+        assert "hunter2" not in done.stdout + done.stderr
 
     def test_it_says_what_would_be_read(self, config: Path) -> None:
         shown = collector("check", "--config", str(config)).stdout
@@ -219,7 +279,11 @@ class TestStatus:
             ({"spool_trouble": "no space"}, "the spool can't be written: no space"),
             ({"spool_depth": 1, "waiting_s": 301.0}, "acknowledged nothing for 301 s"),
             (
-                {"sources": {"eventlog": status.SourceStatus(trouble="access denied")}},
+                {
+                    "sources": {
+                        "eventlog": status.SourceStatus(trouble="access denied", delivers=False)
+                    }
+                },
                 "no source delivers: eventlog: access denied",
             ),
             ({"running": False}, "not running"),
@@ -234,6 +298,23 @@ class TestStatus:
         assert done.returncode == 1
         assert f"PROBLEM {says}" in done.stdout or says in done.stdout.splitlines()[0]
         assert says in json.loads(self.said(tmp_path, "--json").stdout)["problems"][0]
+
+    def test_a_broken_settings_file_hides_nothing(
+        self, tmp_path: Path, running: status.Status
+    ) -> None:
+        status.write(tmp_path, running)
+        config = tmp_path / "collector.toml"
+        config.write_text(f"data_dir = '{tmp_path}'\n[kafka\n")
+        done = collector("status", "--config", str(config))
+        assert done.returncode == 0
+        assert "node hv03, domain hv-c01" in done.stdout
+        assert "hint    changed settings are not in effect: " in done.stdout
+
+    def test_it_says_why_a_run_has_ended(self, tmp_path: Path) -> None:
+        complaint("once", "--set", f"data_dir={tmp_path}", "--set", NOBODY)
+        done = self.said(tmp_path)
+        assert done.returncode == 1
+        assert re.search(r"^PROBLEM event logs can be read on Windows only", done.stdout, re.M)
 
     def test_damaged(self, tmp_path: Path) -> None:
         (tmp_path / status.FILE).write_text("{")

@@ -1,5 +1,6 @@
 """``kbwatch-collector replay-evtx`` on recorded logs: nothing lost, nothing twice, times right."""
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -23,6 +24,16 @@ WIN7 = ROOT / "tests" / "fixtures" / "evtx" / "win7-System.evtx"
 def replay(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "collectors.cli", "replay-evtx", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
+
+
+def off(*rules: str) -> list[str]:
+    return [word for rule in rules for word in ("--set", f"redact.{rule}=false")]
+
+
+def classified(lines: bytes) -> list[object]:
+    reports = [decode(line, NodeReport) for line in lines.splitlines()]
+    records = [record for report in reports for record in report.records]
+    return [classify(r) if isinstance(r, Event) else r for r in records]
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +167,27 @@ class TestCommand:
         assert replay(str(WIN10), "--out", str(out)).returncode == 0
         reports = [decode(line, NodeReport) for line in out.read_bytes().splitlines()]
         assert sum(len(report.records) for report in reports) == 1161
+
+    def test_it_redacts_as_a_node_would(self) -> None:
+        plain = replay(str(WIN10), *off("users", "sids", "addresses", "command_lines")).stdout
+        hidden = replay(str(WIN10)).stdout
+        assert b"mpowers" in plain
+        assert b"mpowers" not in hidden
+        assert not re.search(rb"S-1-5-21-[\d-]+", hidden)
+        assert classified(plain) == classified(hidden)
+
+    def test_addresses_are_hidden_too(self) -> None:
+        assert b"10.3.58.4" in replay(str(WIN7), *off("addresses")).stdout
+        assert b"10.3.58.4" not in replay(str(WIN7)).stdout
+
+    def test_what_is_sent_is_what_settings_say(self, tmp_path: Path) -> None:
+        config = tmp_path / "collector.toml"
+        config.write_text("[node]\nfleet = 'lab'\n[kafka]\nsasl = 'plain'\nbootstrap = 'b:9092'")
+        run = replay(str(WIN10), "--config", str(config))
+        assert decode(run.stdout.splitlines()[0], NodeReport).fleet == "lab"
+        run = replay(str(WIN10), "--config", str(config), "--send")
+        assert run.returncode == 2
+        assert b"kafka.username needs to be set" in run.stderr
 
     def test_a_name_that_ends_in_zst_is_written_as_zstd(self, tmp_path: Path) -> None:
         out = tmp_path / "reports.jsonl.zst"

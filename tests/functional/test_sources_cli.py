@@ -8,6 +8,9 @@ from typer.testing import CliRunner, Result
 
 from schemas.clickhouse.chdb_store import ChdbStore
 from schemas.clickhouse.migrate import migrate
+from schemas.inventory import InventoryNode
+from schemas.settings import KafkaSettings
+from streams.inventory import topic
 from streams.sources_cli import app
 
 
@@ -39,19 +42,18 @@ def check(places: list[str], *words: str) -> Result:
     )
 
 
-def test_it_names_what_arrives_what_is_missing_and_who_cannot_be_judged(
-    places: list[str],
-) -> None:
+def test_it_tells_each_trouble_once_then_the_nodes(places: list[str]) -> None:
     result = check(places)
     lines = result.stdout.splitlines()
-    first = next(line for line in lines if line.startswith("hv02"))
-    second = next(line for line in lines if line.startswith("hv01"))
-    assert lines.index(first) < lines.index(second)
-    assert [
-        w for w in ("2 Applic\ufffdation", "no patch states", "no boot") if w not in first
-    ] == []
-    assert [w for w in ("2 System, 1 boots", "no facts") if w not in second] == []
-    assert lines[-1] == "1 of 2 nodes can be judged, nothing is missing of 0"
+    (facts,) = [line for line in lines if "no facts: role" in line]
+    assert facts.split()[-3:] == ["2", "hv02,", "hv01"]
+    (first,) = [line for line in lines if line.startswith("hv02")]
+    (second,) = [line for line in lines if line.startswith("hv01")]
+    assert lines.index(facts) < lines.index(first) < lines.index(second)
+    unlike = ("2 Applic\ufffdation", "its build is unknown  ", "no patch states; no facts")
+    assert [words for words in unlike if words not in first] == []
+    assert "2 System, 1 boot, 1 heartbeat, 2 patch states" in second
+    assert lines[-1] == "1 of 2 nodes can be judged, something is missing of each"
     assert result.exit_code == 1
 
 
@@ -62,5 +64,39 @@ def test_json_is_for_scripts_and_one_node_can_be_asked_for(places: list[str]) ->
     assert (node["unjudged"], result.exit_code) == ([], 0)
 
 
-def test_an_empty_store_says_what_to_look_at(places: list[str]) -> None:
-    assert "is the sink running" in check(places, "--fleet", "other").stdout
+@pytest.mark.parametrize("spelling", ["HV01", "hv01.corp.example"])
+def test_a_node_is_found_under_any_spelling_of_its_name(places: list[str], spelling: str) -> None:
+    result = check(places, "--node", spelling)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == "1 of 1 node can be judged, something is missing"
+
+
+def test_an_unknown_node_is_no_success(places: list[str]) -> None:
+    result = check(places, "--node", "nope", "--json")
+    assert json.loads(result.stdout) == []
+    assert "unknown node 'nope': nothing has arrived of it in 30 days" in result.stderr
+    assert result.exit_code == 1
+
+
+def test_a_fleet_of_which_nothing_arrived_says_what_to_look_at(places: list[str]) -> None:
+    result = check(places, "--fleet", "other")
+    assert "nothing has arrived of fleet 'other' in 30 days" in result.stderr
+    assert "is the sink running" in result.stderr
+    assert (result.stdout, result.exit_code) == ("", 1)
+
+
+def test_a_node_under_an_alias_is_shown_the_way(
+    places: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def known(_: KafkaSettings) -> dict[tuple[str, str], InventoryNode]:
+        node = InventoryNode(
+            v=1, fleet="default", node="hv01", domain="hv01", site="north", aliases=("hv02", "old")
+        )
+        return {("default", "hv01"): node}
+
+    monkeypatch.setattr(topic, "read_inventory", known)
+    options = [word for place in places for word in ("--set", place)]
+    asked = CliRunner().invoke(app, ["check", "--node", "old", *options])
+    assert (asked.stderr, asked.exit_code) == ("old is an alias of hv01: ask for --node hv01\n", 1)
+    whole = CliRunner().invoke(app, ["check", *options], env={"COLUMNS": "300"})
+    assert "an alias of hv01: what arrived before the inventory said so stays" in whole.stdout

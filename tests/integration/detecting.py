@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -67,11 +67,14 @@ class Detecting:
         kafka: KafkaSettings,
         folder: Path,
         command: Sequence[str] = ("-m", "schemas", "run", "detector"),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.kafka = kafka
         self.produced = 0
         # Small batches: a kill must find some that are done and some that are not.
-        self.workers = Workers(kafka, folder, command, {"KBW_DETECTOR_BATCH": "300"})
+        self.workers = Workers(
+            kafka, folder, command, {"KBW_DETECTOR_BATCH": "300", **(environment or {})}
+        )
 
     async def produce(self, items: Iterable[Sent]) -> None:
         """Send reports as a collector does, stamped with now; returns when the broker has them."""

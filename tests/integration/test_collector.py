@@ -43,6 +43,7 @@ class Log:
 
     name = "log"
     trouble = ""
+    delivers = True
 
     def __init__(self, count: int) -> None:
         self._count = count

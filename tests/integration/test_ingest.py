@@ -1,5 +1,6 @@
 """kbwatch run ingest on a real Kafka: foreign topics become reports, nothing is lost."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -40,7 +41,11 @@ class Ingest:
         source = IngestSource(topic=self.topic, format="winlogbeat", fleet="emea")
         sources = msgspec.json.encode([source]).decode()
         # Small batches: a kill must find some that are done and some that are not.
-        environment = {"KBW_INGEST_SOURCES": sources, "KBW_INGEST_BATCH": "100"}
+        environment = {
+            "KBW_INGEST_SOURCES": sources,
+            "KBW_INGEST_BATCH": "100",
+            "KBW_INGEST_BATCH_BYTES": "20000",
+        }
         command = ("-m", "schemas", "run", "ingest")
         self.workers = Workers(kafka, folder, command, environment)
 
@@ -159,6 +164,39 @@ async def test_what_is_not_understood_is_dead_lettered_with_its_origin(ingest: I
     assert "$" in detail
     assert len(set(identities(await ingest.reports()))) == 3
     assert worker.poll() is None
+
+
+async def test_a_bad_event_costs_only_itself(ingest: Ingest) -> None:
+    sound = [died(number, f"srv{number:02}") for number in range(30)]
+    ahead = msgspec.structs.replace(died(99, "hostile"), t_ms=4_000_000_000_000)
+    bad = [winlogbeat(ahead), winlogbeat(died(98, "")), b"{}", b"[1]"]
+    await ingest.produce([b"[" + b",".join([*map(winlogbeat, sound), *bad]) + b"]"])
+    ingest.workers.start()
+    await ingest.done(1)
+
+    assert {node for _, node, *_ in identities(await ingest.reports())} == {
+        event.computer for event in sound
+    }
+    letters = {}
+    async for letter in read_whole(ingest.kafka, dlq_of(NODE_REPORTS), [0]):
+        headers = {name: text.decode() for name, text in letter.headers}
+        place = headers["detail"].partition("]")[0]
+        letters[place] = letter.value, headers["reason"], headers["origin_offset"]
+    assert letters == {
+        "$[30": (bad[0], "future", "0"),
+        "$[31": (bad[1], "invalid", "0"),
+        "$[32": (b"{}", "invalid", "0"),
+        "$[33": (b"[1]", "invalid", "0"),
+    }
+
+
+async def test_a_worker_that_is_held_back_by_a_batch_s_bytes_ends_at_once(ingest: Ingest) -> None:
+    large = [msgspec.structs.replace(died(n), data={"a": "x" * 30_000}) for n in range(300)]
+    await ingest.produce([winlogbeat(event) for event in large])
+    worker = ingest.workers.start()
+    await ingest.progress(0)
+    worker.terminate()
+    assert await asyncio.to_thread(worker.wait, 15) == 0
 
 
 async def test_a_killed_worker_loses_nothing(ingest: Ingest) -> None:

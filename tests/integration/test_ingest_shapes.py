@@ -12,11 +12,11 @@ from aiokafka import AIOKafkaProducer
 from kafka.admin import KafkaAdminClient
 
 from schemas.codec import decode
+from schemas.inventory_csv import read_nodes
 from schemas.settings import IngestSource, KafkaSettings
 from schemas.topics import NODE_REPORTS, VERDICTS, all_topics, dlq_of
 from schemas.verdicts import Verdict
 from streams.inventory.changes import place_of
-from streams.inventory.csv_file import read_nodes
 from streams.inventory.topic import write
 from streams.kafka_io import read_whole
 from streams.regbench.clock import DAY_MS

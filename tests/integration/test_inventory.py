@@ -93,3 +93,21 @@ async def test_a_file_with_one_error_writes_nothing(operator: Operator) -> None:
     assert said.startswith(f"kbwatch: {operator.file}:3: column site: ")
     assert said.count("\n") == 1
     assert await ends(operator.kafka, INVENTORY) == 0
+
+
+@pytest.mark.slow
+async def test_a_rename_says_what_becomes_of_the_history(operator: Operator) -> None:
+    header = "node,ring,aliases\n"
+
+    def load(text: str, *options: str, code: int = 0) -> str:
+        operator.file.write_text(header + text)
+        return operator.run("load", str(operator.file), *options, code=code)
+
+    said = load("web07,pilot,win-p4s\n")
+    assert "domain=web07 site=unknown ring=pilot aliases=win-p4s" in said
+    assert "what was taken under them before stays under them" in said
+    said = load("web08,pilot,web07\n", code=2)
+    assert "web07 is a name of web07, which the file lacks and the inventory keeps" in said
+    assert await ends(operator.kafka, INVENTORY) == 1
+    assert "aliases: win-p4s → web08;win-p4s" in load("web07,pilot,win-p4s web08\n")
+    assert "1 added, 0 changed, 1 removed" in load("web08,pilot,web07\n", "--prune")

@@ -12,14 +12,15 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from collectors.command import install
-from collectors.command.check import masked
+from collectors.command.effective import masked
 from collectors.runtime import log
 from collectors.runtime.http import HttpServer, exposition
 from collectors.runtime.node import cluster_name, remember_cluster, this_node
 from collectors.runtime.settings_file import SettingsFile
 from collectors.runtime.status import SourceStatus, Status
-from collectors.settings import KafkaSettings, NodeSettings, RedactSettings, Settings
+from collectors.settings import KafkaSettings, NodeSettings, RedactSettings, Settings, data_dir_of
 from collectors.sources.windows_api import Fault, WindowsApiError
+from collectors.spool.durable import FolderLock
 from schemas.errors import KbwatchError
 from schemas.reports import ChannelHealth
 
@@ -186,17 +187,46 @@ class TestInstall:
         [r"C:\Program Files\kbwatch-collector\kbwatch-collector.exe"],
         r"C:\ProgramData\kbwatch\collector.toml",
         r"C:\ProgramData\kbwatch\it's data",
-        [r"C:\ProgramData\kbwatch\secrets\password.txt"],
+        install.Files(
+            (r"C:\ProgramData\kbwatch\secrets\password.txt",),
+            (r"C:\ProgramData\kbwatch\secrets\ca.pem",),
+        ),
     )
 
     def test_the_service_has_least_privilege(self) -> None:
         commands = [step.command for step in self.STEPS]
-        create = next(c for c in commands if c[:2] == ("sc.exe", "create"))
+        create = next(c for c in commands if c[1] == "create")
         assert create[create.index("obj=") + 1] == r"NT SERVICE\kbwatch-collector"
-        assert ("sc.exe", "privs", "kbwatch-collector", "SeChangeNotifyPrivilege") in commands
-        secret = next(c for c in commands if "password.txt" in c[1])
-        assert r"NT SERVICE\kbwatch-collector:R" in secret
-        assert "/inheritance:r" in secret
+        privileges = next(c for c in commands if c[1] == "privs")
+        assert privileges[2:] == ("kbwatch-collector", "SeChangeNotifyPrivilege")
+
+    def rights(self, file: str) -> list[tuple[str, ...]]:
+        return [s.command[2:] for s in self.STEPS if s.command[1].endswith(file)]
+
+    def test_a_secret_is_left_to_administrators_and_the_service(self) -> None:
+        owner, reset, narrowed = self.rights("password.txt")
+        assert owner == ("/setowner", "*S-1-5-32-544")
+        assert reset == ("/reset",)
+        assert narrowed[:2] == ("/inheritance:r", "/grant:r")
+        assert r"NT SERVICE\kbwatch-collector:R" in narrowed
+
+    def test_a_certificate_stays_readable_for_others(self) -> None:
+        assert self.rights("ca.pem") == [("/grant", r"NT SERVICE\kbwatch-collector:R")]
+
+    def test_no_program_is_looked_for_in_the_current_folder(self) -> None:
+        steps = (*install.requirements(), *self.STEPS, *install.remove_steps())
+        assert {s.command[0].rpartition("\\")[0] for s in steps} == {
+            r"C:\Windows\System32",
+            r"C:\Windows\System32\WindowsPowerShell\v1.0",
+        }
+
+    def test_the_account_of_a_service_follows_from_its_name(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(install, "SERVICE", "TrustedInstaller")
+        assert install.service_sid() == (
+            "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464"
+        )
 
     def test_a_path_with_a_space_stays_one_word(self) -> None:
         command = self.STEPS[0].command
@@ -206,14 +236,51 @@ class TestInstall:
         )
 
     def test_quotes_in_paths_end_no_string(self) -> None:
-        scripts = [s.command[-1] for s in self.STEPS if s.command[0] == "powershell.exe"]
+        scripts = [s.command[-1] for s in self.STEPS if s.command[0].endswith("powershell.exe")]
         assert any(r"'C:\ProgramData\kbwatch\it''s data'" in script for script in scripts)
 
-    def test_removing_touches_nothing_but_what_a_collector_made(self) -> None:
-        script = install.uninstall_steps(r"C:\data")[-1].command[-1]
-        removed = script.partition("; ")[0]
-        assert removed.count(r"'C:\data\\"[:-1]) == len(install.KEPT)
-        assert r"'C:\data'" not in removed
+    def test_removing_touches_nothing_but_what_a_collector_made(self, tmp_path: Path) -> None:
+        folder = tmp_path / "data"
+        (folder / "log").mkdir(parents=True)
+        (folder / "log" / "collector.log").touch()
+        (folder / "lock").touch()
+        assert install.remove_data(folder) == []
+        assert not folder.exists()
+        assert install.remove_data(folder) == []
+        folder.mkdir()
+        (folder / "thesis.docx").touch()
+        assert install.remove_data(folder) == [str(folder / "thesis.docx")]
+        assert (folder / "thesis.docx").exists()
+
+    def test_removing_follows_no_link(self, tmp_path: Path) -> None:
+        elsewhere, folder = tmp_path / "elsewhere", tmp_path / "data"
+        elsewhere.mkdir()
+        (elsewhere / "thesis.docx").touch()
+        folder.mkdir()
+        (folder / "spool").symlink_to(elsewhere)
+        assert install.remove_data(folder) == []
+        assert (elsewhere / "thesis.docx").exists()
+
+    @pytest.mark.parametrize(("made", "undone"), [(0, True), (1073, False)])
+    def test_what_was_begun_anew_is_taken_back(self, made: int, undone: bool) -> None:
+        ran: list[str] = []
+
+        def run(command: Sequence[str]) -> tuple[int, str]:
+            ran.append(command[1])
+            return ({"create": made, "config": 5}.get(command[1], 0), "denied")
+
+        with pytest.raises(KbwatchError, match="bring an older one up to date"):
+            install.carry_out(self.STEPS, run, lambda _: None, undo=install.remove_steps())
+        assert ("delete" in ran) == undone
+
+    def test_removing_goes_on_behind_what_fails(self) -> None:
+        def run(command: Sequence[str]) -> tuple[int, str]:
+            return (1, "denied") if "Stop-Service" in command[-1] else (0, "")
+
+        said: list[str] = []
+        (failed,) = install.attempt(install.remove_steps(), run, said.append)
+        assert failed.startswith("stop the service: ")
+        assert said[-1] == "see that it is gone"
 
     def test_what_was_done_before_is_no_error(self) -> None:
         said: list[str] = []
@@ -222,7 +289,7 @@ class TestInstall:
 
     def test_a_step_that_fails_is_named(self) -> None:
         with pytest.raises(
-            KbwatchError, match=r"make the service: sc.exe create .* with 5: denied"
+            KbwatchError, match=r"make the service: .*sc.exe create .* with 5: denied"
         ):
             install.carry_out(self.STEPS, lambda _command: (5, "denied\n"), lambda _said: None)
 
@@ -270,3 +337,39 @@ def test_what_may_be_secret_is_masked() -> None:
     shown = masked(settings)
     assert shown.kafka.bootstrap == "[masked]@broker:9092,other:9092"
     assert shown.redact.patterns == ("[masked]",)
+
+
+class TestSources:
+    SILENT = SourceStatus(trouble="Setup: access denied", delivers=False)
+    HALF = SourceStatus(trouble="Setup: access denied", items=1_501)
+
+    def test_one_that_delivers_in_part_is_no_problem(self) -> None:
+        status = replace(STATUS, sources={"eventlog": self.HALF})
+        assert status.problems() == ()
+        assert status.hints() == ("source eventlog: Setup: access denied",)
+
+    def test_what_is_wrong_is_said_once(self) -> None:
+        status = replace(STATUS, sources={"eventlog": self.SILENT})
+        said = "\n".join([*status.problems(), *status.hints(), *status.lines()])
+        assert status.problems() == ("no source delivers: eventlog: Setup: access denied",)
+        assert said.count("access denied") == 1
+
+
+class TestDataDir:
+    @pytest.mark.parametrize("rest", ["[kafka", "kafka.tls = 'perhaps'", "nothing = 1"])
+    def test_it_is_known_of_a_broken_file(self, tmp_path: Path, rest: str) -> None:
+        path = tmp_path / "collector.toml"
+        path.write_text(f"data_dir = '/var/lib/kbwatch'\n{rest}\n")
+        data_dir, wrong = data_dir_of(str(path), environ={})
+        assert data_dir == "/var/lib/kbwatch"
+        assert str(path) in wrong
+
+    def test_a_wrong_option_is_still_an_error(self) -> None:
+        with pytest.raises(KbwatchError, match="bootstrp"):
+            data_dir_of(None, ["kafka.bootstrp=x"], {})
+
+    def test_it_is_for_its_user_alone(self, tmp_path: Path) -> None:
+        folder = tmp_path / "data"
+        folder.mkdir(mode=0o755)
+        FolderLock(folder).release()
+        assert folder.stat().st_mode & 0o777 == 0o700

@@ -202,6 +202,16 @@ class TestOrigins:
         (item,) = node.read_all()
         assert (item.origin, item.channel, ids([item])) == ("hv03", "ForwardedEvents", [77])
 
+    def test_a_forwarded_event_is_no_local_one_whatever_channel_it_names(self) -> None:
+        node = started(FORWARDED)
+        for record_id in (900_000, 1):
+            claims = node.event(channel="ForwardedEvents", computer="HV03", record_id=record_id)
+            node.api.log(claims, channel="ForwardedEvents")
+        items = node.read_all()
+        assert [item.origin for item in items] == ["hv03", "hv03"]
+        assert lost(items) == 0
+        assert node.source.channels()["ForwardedEvents"].newest_record_id == 2
+
     def test_what_a_collector_forwards_to_itself_is_its_own(self) -> None:
         node = started(FORWARDED)
         node.api.log(node.event(computer="WEC01.corp"), channel="ForwardedEvents")

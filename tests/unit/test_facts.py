@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from collectors.sources.facts import FactsSource, parse, remembered
 from collectors.sources.source import Source
-from collectors.sources.windows_api import Fault, WindowsApiError, run_powershell
+from collectors.sources.windows_api import (
+    Fault,
+    WindowsApiError,
+    powershell_command,
+    run_powershell,
+)
 from schemas.codec import DecodeError, decode, encode
 from schemas.reports import Facts
 from tests.fixtures.fake_windows import Clock
@@ -47,20 +52,19 @@ class TestTheScript:
         verbs = set(re.findall(r"(?<![\w$.])([A-Z]\w+-[A-Z]\w+)", code))
         own = {"Read-Fact", "Read-Cim", "Read-Key"}
         reading = {"Get-CimInstance", "Get-ItemProperty", "Get-WinEvent", "Test-Path"}
-        forming = {"New-Object", "Where-Object", "ForEach-Object", "Select-Object"}
-        assert verbs == own | reading | forming | {"ConvertTo-Json"}
+        forming = {"Where-Object", "ForEach-Object", "Select-Object"}
+        assert verbs == own | reading | forming | {"ConvertTo-Json", "Get-Date"}
 
     def test_it_runs_and_fetches_nothing(self) -> None:
         words = r"Invoke-|iex\b|Add-Type|Import-Module|-ComputerName|http|DownloadString|\bcmd\b"
         assert not re.search(words, SCRIPT, re.IGNORECASE)
-        assert set(re.findall(r"New-Object ([\w.]+)", SCRIPT)) == {"System.Collections.ArrayList"}
         assert re.findall(r"(?m)^.*&.*$", SCRIPT) == ["        $value = & $query"]
 
     def test_every_query_is_guarded(self) -> None:
         head, *queries = re.split(r"(?m)^Read-Fact ", SCRIPT)
         guard = head[head.index("function Read-Fact") :]
         assert re.search(
-            r"try \{\s+\$value = & \$query.*\} catch \{\s+\[void\]\$errors", guard, re.S
+            r"try \{\s+\$value = & \$query.*\} catch \{\s+\$failed\[\$name\] =", guard, re.S
         )
         last = queries.pop()
         body, end, rest = last.partition("\n}\n")
@@ -82,8 +86,24 @@ class TestTheScript:
             assert code.count(opening) == code.count(closing)
 
     def test_it_ends_with_all_of_it_as_json(self) -> None:
-        last = SCRIPT.strip().splitlines()[-1]
-        assert re.fullmatch(r"ConvertTo-Json -InputObject \$found -Compress -Depth \d", last)
+        assert re.search(
+            r"(?m)^\$json = ConvertTo-Json -InputObject \$found -Compress -Depth \d$", SCRIPT
+        )
+        assert SCRIPT.strip().splitlines()[-1] == "$json"
+
+    def test_constrained_language_mode_knows_all_that_it_uses(self) -> None:
+        code = re.sub(r"'[^']*'", "''", re.sub(r"(?m)#.*$", "", SCRIPT))
+        assert "::" not in code
+        types = {"string", "int", "bool", "char[]"}  # about_Language_Modes: among those allowed
+        assert set(re.findall(r"\[([a-z][\w.]*(?:\[\])?)\]", code)) == types
+        # Methods of dates, and of nothing else.
+        assert set(re.findall(r"\.(\w+)\(", code)) == {"ToUniversalTime", "ToString"}
+
+    def test_a_command_line_can_carry_it(self) -> None:
+        *_, option, text = powershell_command(SCRIPT)
+        assert (option, text) == ("-Command", f"& {{\n{SCRIPT}\n}}")
+        with pytest.raises(ValueError, match="command line"):
+            powershell_command('echo "x"')
 
     def test_what_it_writes_is_what_is_read(self) -> None:
         source = (Path(__file__).parents[2] / "collectors/sources/facts.py").read_text()

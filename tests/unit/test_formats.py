@@ -96,8 +96,15 @@ def string(text: str) -> Json:
 
 
 def read(name: str, value: object) -> Event:
-    (event,) = FORMATS[name](orjson.dumps(value))
-    return event
+    (item,) = FORMATS[name](orjson.dumps(value))
+    if isinstance(item.event, DecodeError):
+        raise item.event
+    return item.event
+
+
+def read_all(name: str, value: object) -> list[Event]:
+    events = [item.event for item in FORMATS[name](orjson.dumps(value))]
+    return [event for event in events if isinstance(event, Event)]
 
 
 @pytest.mark.parametrize(
@@ -153,18 +160,41 @@ class TestManyInOne:
             "evtx-dump": EVTX,
         }
         one = read(name, shapes[name])
-        assert FORMATS[name](orjson.dumps([shapes[name], shapes[name]])) == (one, one)
-        assert FORMATS[name](b"[]") == ()
+        assert read_all(name, [shapes[name], shapes[name]]) == [one, one]
+        assert list(FORMATS[name](b"[]")) == []
 
     def test_all_log_records_of_an_otlp_request_are_read(self) -> None:
         first, second = copy.deepcopy(OTLP_MAP), otlp_with(record_id={"intValue": "184468"})
         first["resourceLogs"] += [{"scopeLogs": []}, {}, *second["resourceLogs"]]
-        events = FORMATS["otlp-json"](orjson.dumps(first))
+        events = read_all("otlp-json", first)
         assert [event.record_id for event in events] == [184467, 184468]
 
-    def test_one_bad_record_refuses_all(self) -> None:
-        with pytest.raises(DecodeError, match=r"\$\[1\]\.Channel"):
-            FORMATS["nxlog"](orjson.dumps([NXLOG, {**NXLOG, "Channel": None}]))
+    def test_one_bad_event_costs_only_itself(self) -> None:
+        bad = {**NXLOG, "Channel": None}
+        first, refused, last = FORMATS["nxlog"](orjson.dumps([NXLOG, bad, NXLOG]))
+        assert first.event == last.event == read("nxlog", NXLOG)
+        assert isinstance(refused.event, DecodeError)
+        assert (refused.path, refused.event.detail) == ("$[1]", "$[1].Channel: missing")
+        assert orjson.loads(refused.raw()) == bad
+
+    def test_one_bad_log_record_costs_only_itself_and_a_bad_resource_what_is_in_it(self) -> None:
+        request = copy.deepcopy(OTLP_MAP)
+        records = request["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+        records += [{"body": 1}, *copy.deepcopy(records)]
+        request["resourceLogs"] += [{"scopeLogs": 1}, *copy.deepcopy(OTLP_MAP["resourceLogs"])]
+        items = list(FORMATS["otlp-json"](orjson.dumps(request)))
+        refused = [item for item in items if isinstance(item.event, DecodeError)]
+        assert len(items) - len(refused) == 3
+        assert [(item.path, item.raw()) for item in refused] == [
+            ("$.resourceLogs[0].scopeLogs[0].logRecords[1]", b'{"body":1}'),
+            ("$.resourceLogs[1]", b'{"scopeLogs":1}'),
+        ]
+
+    def test_a_refused_item_that_nests_too_deep_is_written_as_far_as_that_goes(self) -> None:
+        deep = b'[{"Channel": ' + b"[" * 900 + b"]" * 900 + b"}]"
+        (item,) = FORMATS["nxlog"](deep)
+        assert item.raw().startswith(b'{"Channel":' + b"[" * 90)
+        assert len(item.raw()) < 250
 
 
 class TestWinlogbeat:

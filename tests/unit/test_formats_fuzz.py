@@ -49,10 +49,10 @@ ANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 def accept(name: str, value: bytes) -> None:
     try:
-        events = FORMATS[name](value)
+        items = tuple(FORMATS[name](value))
     except DecodeError:
         return
-    check(events)
+    check(items)
 
 
 def places(value: object) -> list[tuple[Any, Any]]:

@@ -8,14 +8,21 @@ import pytest
 
 from schemas.codec import DecodeError
 from schemas.formats import FORMATS
-from schemas.formats.fields import MAX_VALUE_BYTES
+from schemas.formats.items import MAX_VALUE_BYTES
 
 SHIPPERS = Path(__file__).parents[1] / "fixtures" / "shippers"
 VECTOR: dict[str, Any] = orjson.loads((SHIPPERS / "06_vector_windows_event_log.json").read_bytes())
 
 
+def read(name: str, value: bytes) -> None:
+    """Raise the first refusal, of the value or of one of its items."""
+    for item in FORMATS[name](value):
+        if isinstance(item.event, DecodeError):
+            raise item.event
+
+
 def read_vector(**fields: object) -> None:
-    FORMATS["vector"](orjson.dumps({**VECTOR, **fields}))
+    read("vector", orjson.dumps({**VECTOR, **fields}))
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
@@ -35,7 +42,7 @@ def read_vector(**fields: object) -> None:
 )
 def test_what_is_no_event(name: str, value: bytes, reason: str) -> None:
     with pytest.raises(DecodeError, match=f"^{reason}"):
-        FORMATS[name](value)
+        read(name, value)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +71,22 @@ def test_an_event_that_no_report_could_hold(characters: int) -> None:
         read_vector(event_data={"a": '"' * characters})
 
 
+@pytest.mark.parametrize("levels", [40, 400, 1_000])
+def test_elements_of_an_evtx_record_may_nest_without_end(levels: int) -> None:
+    record: dict[str, Any] = orjson.loads((SHIPPERS / "07_evtx_dump_json.json").read_bytes())
+    record["Event"]["EventData"] = None
+    record["Event"]["UserData"] = "DEEP"
+    deep = b'{"a":' * levels + b"1" + b"}" * levels
+    (item,) = FORMATS["evtx-dump"](orjson.dumps(record).replace(b'"DEEP"', deep))
+    if isinstance(item.event, DecodeError):
+        assert levels > 254  # more than JSON is written with
+        assert item.event.reason == "invalid"
+    else:
+        assert item.event.data == {"a": '{"a":' * (levels - 34) + "1" + "}" * (levels - 34)}
+
+
 def test_a_value_as_deep_as_json_allows() -> None:
     deep = b"[" * 500 + b"]" * 500
     value = orjson.dumps({**VECTOR, "event_data": {"a": "DEEP"}}).replace(b'"DEEP"', deep)
     with pytest.raises(DecodeError, match=r"^invalid: \$\.event_data\.a: "):
-        FORMATS["vector"](value)
+        read("vector", value)

@@ -38,23 +38,40 @@ def boot(at: int, build: str = "17763.7558") -> Event:
     return event(at, provider="Microsoft-Windows-Kernel-General", id=12, data=data)
 
 
+def cleaned(number: int, package: str) -> Event:
+    """Servicing takes a superseded package away: 1 begins, 2 ends."""
+    states = {"InitialPackageState": "5080", "IntendedPackageState": "5000"}
+    data = {"PackageIdentifier": package, **states}
+    provider = "Microsoft-Windows-Servicing"
+    return event(0, provider=provider, channel="Setup", id=number, data=data)
+
+
+def starting(time: str) -> Event:
+    one = boot(0)
+    return replace(one, data={**one.data, "StartTime": time})
+
+
 class Fleet:
     """A bridge and its inventory; what it says is what every reader takes."""
 
     def __init__(
-        self, *entries: InventoryNode, heartbeat_s: int = BEAT_S, max_nodes: int = 1_000
+        self,
+        *entries: InventoryNode,
+        heartbeat_s: int = BEAT_S,
+        max_nodes: int = 1_000,
+        max_strangers: int = 1_000,
     ) -> None:
         self.inventory = Inventory()
         for one in entries:
             self.put(one)
-        self.bridge = Bridge(self.inventory, heartbeat_s, max_nodes)
+        self.bridge = Bridge(self.inventory, heartbeat_s, max_nodes, max_strangers)
 
     def put(self, one: InventoryNode) -> None:
         self.inventory.put(key(one.fleet, one.node), encode(one))
 
     def reports(self, *events: Event, fleet: str = "default") -> list[NodeReport]:
         for one in events:
-            self.bridge.add(fleet, [one], NOW)
+            self.bridge.add(fleet, one, NOW)
         reports = self.bridge.flush(NOW)
         for report in reports:
             assert decode(encode(report), NodeReport) == report
@@ -178,17 +195,29 @@ class TestRefused:
             (event(data={"a": "x" * 400_000}), "oversized"),
             (event(31 * DAY + 1), "future"),
             (boot(0, "17763.99999999999"), "invalid"),
+            (replace(boot(0), channel="x" * 257), "invalid"),
+            (starting("2025-08-09T00:00:01Z"), "future"),
         ],
     )
-    def test_what_no_reader_would_take_is_refused_with_all_of_its_message(
+    def test_what_no_reader_would_take_is_refused_and_nothing_else(
         self, bad: Event, reason: str
     ) -> None:
-        fleet = Fleet()
+        fleet, untouched = Fleet(), Fleet()
+        for one in (fleet, untouched):
+            one.bridge.add("default", boot(0), NOW)
         with pytest.raises(DecodeError) as caught:
-            fleet.bridge.add("default", [event(), bad], NOW)
+            fleet.bridge.add("default", bad, NOW)
         assert caught.value.reason == reason
+        for one in (fleet, untouched):
+            one.bridge.add("default", boot(SECOND), NOW)
+        assert fleet.bridge.flush(NOW) == untouched.bridge.flush(NOW)
+
+    def test_a_node_that_only_refused_events_name_is_not_held(self) -> None:
+        fleet = Fleet()
+        with pytest.raises(DecodeError):
+            fleet.bridge.add("default", event(31 * DAY + 1), NOW)
+        assert len(fleet.bridge) == 0
         assert fleet.bridge.flush(NOW) == []
-        assert fleet.records(event())
 
 
 class TestHeartbeats:
@@ -281,8 +310,46 @@ class TestBounds:
             assert len(fleet.bridge) == 10
         assert fleet.bridge.evicted == 490
 
+    def test_strangers_are_forgotten_first_and_sooner_than_the_inventory_s_nodes(self) -> None:
+        fleet = Fleet(entry("a"), entry("b"), max_nodes=3, max_strangers=2)
+        for name in ("a", "x", "y", "z"):
+            fleet.reports(event(computer=name))
+        assert [name for _, name in fleet.bridge.unknown()] == ["y", "z"]
+        fleet.reports(event(computer="b"))
+        assert [name for _, name in fleet.bridge.unknown()] == ["z"]
+        assert fleet.facts(event(SECOND, "a")) == []  # its facts were told, and it is still held
+
+    def test_a_stranger_that_the_operator_adds_is_none_any_more(self) -> None:
+        fleet = Fleet(max_strangers=1)
+        fleet.reports(event(computer="a"), event(SECOND, "b"))
+        fleet.put(entry("b"))
+        fleet.reports(event(2 * SECOND, "b"))
+        assert fleet.bridge.unknown() == []
+        assert len(fleet.bridge) == 1
+
+    def test_of_a_stranger_fewer_channels_are_remembered(self) -> None:
+        names = [f"c{number}" for number in range(100)]
+        for fleet, most in ((Fleet(), 16), (Fleet(entry("hv03")), 64)):
+            fleet.records(*(event(channel=name) for name in names))
+            (beat,) = [r for r in fleet.records(event(DAY)) if isinstance(r, Heartbeat)]
+            assert len(beat.channels) == most
+
+    @pytest.mark.parametrize(("known", "most"), [(False, 64), (True, 1_000)])
+    def test_of_a_stranger_fewer_packages_are_remembered(self, known: bool, most: int) -> None:
+        names = [f"KB{5_000_000 + number}" for number in range(most)]
+        fleet = Fleet(*[entry("hv03")] * known)
+        fleet.records(*(cleaned(1, name) for name in names))
+        assert not any(isinstance(r, PatchState) for r in fleet.records(cleaned(2, names[0])))
+        fleet.records(cleaned(1, "KB6000000"))
+        assert any(isinstance(r, PatchState) for r in fleet.records(cleaned(2, names[0])))
+
+    def test_an_event_that_names_more_updates_than_any_update_does_is_an_event(self) -> None:
+        many = " ".join(f"KB{5_000_000 + number}" for number in range(5_000))
+        (record,) = [r for r in Fleet().records(cleaned(2, many)) if not isinstance(r, Heartbeat)]
+        assert isinstance(record, Event)
+
     def test_a_forgotten_node_begins_anew(self) -> None:
-        fleet = Fleet(entry("a"), max_nodes=1)
+        fleet = Fleet(entry("a"), entry("b"), max_nodes=1)
         fleet.reports(event(computer="a"))
         fleet.reports(event(computer="b"))
         assert fleet.facts(replace(event(SECOND), computer="a"))

@@ -40,5 +40,19 @@ def test_a_message_stays_short() -> None:
     assert "default|n0019 and 4980 more;" in health.message
 
 
+def test_what_was_forgotten_is_said_once() -> None:
+    strangers = Strangers()
+    strangers.forgot(3)
+    strangers.forgot(4)
+    health = strangers.message(nodes("a"), 0.0, 0)
+    assert health is not None
+    assert "7 times a node was forgotten because more than ingest.max_strangers" in health.message
+    assert strangers.message(nodes("a"), EVERY_S, 0) is None
+    strangers.forgot(1)
+    health = strangers.message(nodes("a"), 2 * EVERY_S, 0)
+    assert health is not None
+    assert health.message.startswith("1 nodes are not in the inventory; each counts")
+
+
 def test_everybody_known_is_no_news() -> None:
     assert Strangers().message([], 0.0, 0) is None

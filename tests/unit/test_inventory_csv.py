@@ -6,7 +6,7 @@ import pytest
 
 from schemas.errors import KbwatchError
 from schemas.inventory import InventoryNode
-from streams.inventory.csv_file import read_nodes
+from schemas.inventory_csv import read_nodes
 
 
 def nodes(folder: Path, text: str | bytes) -> list[InventoryNode]:
@@ -103,10 +103,24 @@ def test_an_error_names_line_and_column_and_what_would_be_right(
     assert refused(tmp_path, text).startswith(says)
 
 
-def test_the_first_of_several_errors_is_told_and_the_others_counted(tmp_path: Path) -> None:
-    said = refused(tmp_path, "node,virtual\na,x\nb,yes\nc,y\nd,\nd,\n")
-    assert said.startswith(":2: column virtual: 'x' is neither yes nor no (and 2 more errors)")
-    assert said.endswith("nothing was written")
+def test_all_errors_are_told_a_line_each(tmp_path: Path) -> None:
+    with pytest.raises(KbwatchError) as caught:
+        nodes(tmp_path, "node,virtual\na,x\nb,yes\nc,y\nd,\nd,\n")
+    path = tmp_path / "nodes.csv"
+    assert str(caught.value).splitlines() == [
+        "3 errors; nothing was written:",
+        f"  {path}:2: column virtual: 'x' is neither yes nor no",
+        f"  {path}:4: column virtual: 'y' is neither yes nor no",
+        f"  {path}:6: column node: d is in line 5 already",
+    ]
+
+
+def test_of_very_many_errors_twenty_are_told(tmp_path: Path) -> None:
+    with pytest.raises(KbwatchError) as caught:
+        nodes(tmp_path, "node,virtual\n" + "".join(f"n{n},x\n" for n in range(500)))
+    lines = str(caught.value).splitlines()
+    assert (lines[0], lines[-1]) == ("500 errors; nothing was written:", "  and 480 more")
+    assert len(lines) == 22
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -104,8 +104,36 @@ def test_kinds_and_services_are_told_apart() -> None:
     storm.due(WINDOW_MS)
     assert storm.events == [1, 2, 3, 4, 5, 100, 101, 118, 119]
     (summary,) = storm.summaries
-    assert summary.data[f"{SCM}/7031/spooler"] == "8"
-    assert summary.data[f"{SCM}/7031/clussvc"] == "8"
+    assert summary.data["scm/7031/spooler"] == "8"
+    assert summary.data["scm/7031/clussvc"] == "8"
+
+
+def crashed(number: int, program: str) -> Event:
+    data = {"AppName": program, "ModuleName": "m.dll", "ExceptionCode": "c0000005"}
+    return replace(event(number, provider="Application Error", kind=1000), data=data)
+
+
+def test_a_program_that_crashes_all_the_time_hides_no_other() -> None:
+    storm = Storm().take(*(crashed(n, "noisy.exe") for n in range(1, 50)))
+    storm.take(*(crashed(100 + n, "lsass.exe") for n in range(3)))
+    storm.take(*(crashed(200 + n, "noisy.exe") for n in range(3)))
+    assert 100 in storm.events
+
+
+def test_made_up_programs_that_crash_do_not_use_up_the_room_of_an_outage() -> None:
+    storm = Storm().take(*(crashed(n, f"made-up-{n}.exe") for n in range(2 * MAX_KINDS)))
+    storm.take(crashed(1_000, "lsass.exe"), crashed(1_001, "made-up.exe"))
+    assert 1_000 in storm.events
+    assert 1_001 not in storm.events
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.sampled_from(("a.exe", "b.exe", "c.exe", "lsass.exe")), max_size=60))
+def test_what_is_shipped_has_every_signature_that_was_logged(programs: list[str]) -> None:
+    logged = [crashed(number, program) for number, program in enumerate(programs, start=1)]
+    storm = Storm(LimitSettings(events_per_s=0.01, burst=2)).take(*logged).due(0, force=True)
+    shipped = {classify(kept.event) for kept in storm.out} - {None}
+    assert shipped == {classify(one) for one in logged}
 
 
 def test_a_bucket_fills_again_with_the_events_own_time() -> None:

@@ -189,6 +189,15 @@ class TestFields:
         one = ALL.event(event(Address="020000350A033A04", DriverVersion="2.10.0.0"))
         assert one.data == {"Address": "[address]", "DriverVersion": "2.10.0.0"}
 
+    @pytest.mark.parametrize("of", [" ", "\t", " \n", '"', ".ex", "a "])
+    def test_a_hostile_command_line_takes_no_longer_than_a_long_one(self, of: str) -> None:
+        # In quadratic time this would take minutes.
+        text = of * 200_000
+        assert len(field("CommandLine", text)) <= len(text)
+
+    def test_blanks_before_a_program_say_nothing(self) -> None:
+        assert field("CommandLine", "  a.exe -p secret") == "a.exe [arguments]"
+
 
 class TestBinary:
     def test_a_service_key_stays(self) -> None:
@@ -226,6 +235,12 @@ class TestOwnPatterns:
             ("[z-a]", "bad character range"),
             ("(a+)+$", "take for ever"),
             (r"(\w*\d)*x", "take for ever"),
+            ("(a|a)+b", "take for ever"),
+            ("((a+))+b", "take for ever"),
+            ("(a|aa)+$", "take for ever"),
+            ("(?:a?a){20}b", "take for ever"),
+            (r"\w*\w*\w*\w*x", "more than 3 open repetitions"),
+            ("(?x) (a+) +b", "without"),
         ],
     )
     def test_a_pattern_that_cannot_be_used_is_named(self, pattern: str, wrong: str) -> None:
@@ -233,8 +248,16 @@ class TestOwnPatterns:
             Redactor(RedactSettings(patterns=("fine", pattern)))
         assert repr(pattern) in str(refused.value)
 
-    def test_possessive_repetitions_end(self) -> None:
-        own = Redactor(RedactSettings(patterns=(r"(?:\w++\.)+corp",)))
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            r"(?:\w++\.)+corp",
+            r"(?:\w|\.)++corp|(?>\w|\.)+\bcorp|a\.b\.corp",
+            r"(?:a|x)?[(.+)*]?\w[(a+)+]b\.corp|a\.(?:b\.){1}corp",
+        ],
+    )
+    def test_repetitions_that_end_may_be_used(self, pattern: str) -> None:
+        own = Redactor(RedactSettings(patterns=(pattern,)))
         assert hidden("at a.b.corp now", own) == "at [redacted] now"
 
 

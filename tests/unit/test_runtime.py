@@ -50,6 +50,7 @@ class Log:
     def __init__(self, name: str = "log", count: int = 0) -> None:
         self.name = name
         self.trouble = ""
+        self.delivers = True
         self.opened: list[str | None] = []
         self.closed = 0
         self.length = count

@@ -52,6 +52,12 @@ def test_the_file_may_be_named_by_the_environment_and_overruled_by_the_option(
     assert load(str(other), environ={"KBW_CONFIG": file}) == Settings(metrics_port=9100)
 
 
+def test_a_file_may_begin_with_the_mark_that_windows_editors_write(tmp_path: Path) -> None:
+    marked = tmp_path / "kbwatch.toml"
+    marked.write_bytes('data_dir = "/var/kbwätch"'.encode("utf-8-sig"))
+    assert load(str(marked), environ={}).data_dir == "/var/kbwätch"
+
+
 def test_strings_become_what_the_setting_is() -> None:
     environ = {"KBW_DETECTOR_BATCH": "5", "KBW_DETECTOR_WITHIN_S": "0.5", "KBW_DATA_DIR": "/var/k"}
     settings = load(environ=environ)
@@ -147,6 +153,18 @@ class TestErrors:
         message = refused(str(path))
         assert message.startswith(str(path))
         assert says in message
+
+    @pytest.mark.parametrize(
+        ("override", "says"),
+        [
+            ("log_level=loud", 'choose from: "debug", "info", "warning", "error"'),
+            ("metrics_port=70000", "Expected a whole number of at most 65535"),
+            ("detector.batch=0", "Expected a whole number of at least 1"),
+            ("detector.within_s=0", "Expected a number greater than 0"),
+        ],
+    )
+    def test_they_say_what_would_be_right(self, override: str, says: str) -> None:
+        assert says in refused(None, override)
 
     def test_of_the_environment_name_the_variable(self) -> None:
         assert "environment variable KBW_DETECTOR_BATCH" in refused(KBW_DETECTOR_BATCH="many")

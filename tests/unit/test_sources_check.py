@@ -1,5 +1,7 @@
 """What arrives, what is missing, and who can't be judged."""
 
+from msgspec.structs import replace
+
 from schemas.inventory import InventoryNode
 from streams.sources_check import Arrival, NodeSources, check
 
@@ -66,9 +68,24 @@ def test_a_node_is_silent_against_its_promise_and_the_others() -> None:
     quiet = whole(newest_ms=NOW_MS - 2 * HOUR_MS)
     silent = check([*lively, *quiet], {})[0]
     assert silent.node == "hv01"
-    assert silent.unjudged == ("silent for 2 h while others of the fleet are heard",)
+    assert silent.unjudged == ("silent for 2 hours while others of the fleet are heard",)
     unpromised = [a for a in quiet if a.kind != "heartbeat"]
     assert not any(node.unjudged for node in check([*lively, *unpromised], {}))
+
+
+def test_a_long_silence_is_told_in_days() -> None:
+    quiet = whole(newest_ms=NOW_MS - 72_680 * HOUR_MS)
+    silent = check([*whole("hv02"), *quiet], {})[0]
+    assert silent.unjudged == ("silent for 3028 days while others of the fleet are heard",)
+
+
+def test_what_stands_under_an_alias_is_no_node_to_be_judged() -> None:
+    renamed = replace(listed("web08"), aliases=("web07",))
+    old = whole("web07", newest_ms=NOW_MS - 2_000 * HOUR_MS)
+    found = {node.node: node for node in check([*whole("web08"), *old], {"web08": renamed})}
+    assert found["web08"].missing == ()
+    assert found["web07"].missing[0].startswith("an alias of web08: ")
+    assert found["web07"].unjudged == ()
 
 
 def test_a_fleet_that_is_silent_as_a_whole_is_not_silent_against_itself() -> None:

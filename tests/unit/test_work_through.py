@@ -1,5 +1,6 @@
 """The body of every agent: what is acked, and what is left to the next owner."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,13 @@ class Stream:
     def __init__(self, events: list[Any]) -> None:
         self.events = events
         self.acked: list[int] = []
+        self.processors: list[Callable[[bytes], Awaitable[bytes]]] = []
+
+    def add_processor(self, processor: Callable[[bytes], Awaitable[bytes]]) -> None:
+        self.processors.append(processor)
+
+    async def wait(self, event: asyncio.Event) -> None:
+        await event.wait()
 
     async def noack_take(self, size: int, within: float) -> AsyncIterator[list[Any]]:
         yield self.events
@@ -76,3 +84,43 @@ async def test_an_assignment_that_ends_meanwhile_is_not_acked() -> None:
         return len(events)
 
     assert await worked(Stream(batch(3, app)), take) == []
+
+
+class Filling(Stream):
+    """Fills its batch through the processor, as Faust does, until that makes it wait."""
+
+    async def noack_take(self, size: int, within: float) -> AsyncIterator[list[Any]]:
+        (enter,) = self.processors
+        taken: list[Any] = []
+        for event in self.events:
+            entering = asyncio.ensure_future(enter(event.message.value))
+            if not await settled(entering):
+                yield taken
+                taken = []
+            await entering
+            taken.append(event)
+        yield taken
+
+
+async def settled(future: asyncio.Future[bytes]) -> bool:
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return future.done()
+
+
+async def test_a_batch_ends_with_the_event_that_brings_it_to_its_bytes() -> None:
+    app = an_app()
+    events = batch(8, app)
+    for event, size in zip(events, (1, 1, 4, 9, 2, 2, 2, 0), strict=True):
+        event.message.value = b"x" * size
+    events[4].message.generation_id -= 1  # one that is not worked on makes room all the same
+    batches: list[list[int]] = []
+
+    async def take(events: Sequence[Any]) -> int:
+        batches.append([len(event.message.value) for event in events])
+        return len(events)
+
+    stream = Filling(events)
+    await work_through(stream, 10, 0.1, take, size_bytes=6)  # type: ignore[arg-type]
+    assert batches == [[1, 1, 4], [9], [2, 2], [0]]
+    assert stream.acked == [0, 1, 2, 3, 5, 6, 7]
