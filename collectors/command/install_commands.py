@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from collectors.command import install
-from collectors.command.install import Files, Step
+from collectors.command import install, steps
+from collectors.command.install import Files
+from collectors.command.steps import Step
 from collectors.pipeline.redact import Redactor
 from collectors.settings import KafkaSettings, Settings, data_dir_of, load
 from collectors.shipping.kafka_client import check_security
@@ -43,14 +44,14 @@ def install_command(config: CollectorConfig = None, dry_run: DryRun = False) -> 
     files = _files(settings.kafka)
     if sys.platform == "win32":
         _need_files(files)
-    steps = install.install_steps(_program(dry_run), path, data_dir, files)
+    installing = install.install_steps(_program(dry_run), path, data_dir, files)
     if dry_run:
-        _print((*install.requirements(), *steps))
+        _print((*install.requirements(), *installing))
         return
-    install.need_administrator()
+    steps.need_administrator()
     # Before anything is changed: what a service of an earlier try leaves behind is hard to see.
-    install.carry_out(install.requirements(), install.run_command, typer.echo)
-    install.carry_out(steps, install.run_command, typer.echo, undo=install.remove_steps())
+    steps.carry_out(install.requirements(), steps.run_command, typer.echo)
+    steps.carry_out(installing, steps.run_command, typer.echo, undo=install.remove_steps())
 
 
 def uninstall_command(config: CollectorConfig = None, dry_run: DryRun = False) -> None:
@@ -59,26 +60,26 @@ def uninstall_command(config: CollectorConfig = None, dry_run: DryRun = False) -
     What was not sent yet is in data_dir, and goes too: `kbwatch-collector status` says how much.
     Settings that are broken or gone hold up nothing: what could not be removed is said at the end.
     """
-    steps = install.remove_steps()
+    removing = install.remove_steps()
     folder, unknown = _folder_of_a_service(config)
     if dry_run:
-        _print(steps)
+        _print(removing)
         if folder:
-            typer.echo(f"# remove from {folder}\n{' '.join(install.KEPT)}")
+            typer.echo(f"# remove from {folder}\n{' '.join(steps.KEPT)}")
         for why in unknown:
             typer.echo(f"# data_dir stays: {why}")
         return
-    install.need_administrator()
-    left = [*install.attempt(steps, install.run_command, typer.echo), *unknown]
+    steps.need_administrator()
+    left = [*steps.attempt(removing, steps.run_command, typer.echo), *unknown]
     if folder:
         typer.echo("remove its folder")
-        left += install.remove_data(Path(folder))
+        left += steps.remove_data(Path(folder))
     if left:
         raise KbwatchError(f"not everything is removed: {'; '.join(left)}")
 
 
-def _print(steps: tuple[Step, ...]) -> None:
-    for step in steps:
+def _print(commands: tuple[Step, ...]) -> None:
+    for step in commands:
         typer.echo(f"# {step.does}\n{subprocess.list2cmdline(step.command)}")
 
 

@@ -58,7 +58,7 @@ def _open_log(data_dir: Path) -> None:
 
 def _tell_windows(text: str) -> None:
     """Into the log Application, where the log of the collector may not be there."""
-    with suppress(ImportError):
+    with suppress(Exception):  # what is wrong already is what shall be known
         manager: Any = importlib.import_module("servicemanager")
         manager.LogErrorMsg(f"{SERVICE}: {text}")
 

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from collectors.command import install
+from collectors.command import install, steps
 from collectors.command.effective import masked
 from collectors.runtime import log
 from collectors.runtime.http import HttpServer, exposition
@@ -214,8 +214,8 @@ class TestInstall:
         assert self.rights("ca.pem") == [("/grant", r"NT SERVICE\kbwatch-collector:R")]
 
     def test_no_program_is_looked_for_in_the_current_folder(self) -> None:
-        steps = (*install.requirements(), *self.STEPS, *install.remove_steps())
-        assert {s.command[0].rpartition("\\")[0] for s in steps} == {
+        every = (*install.requirements(), *self.STEPS, *install.remove_steps())
+        assert {s.command[0].rpartition("\\")[0] for s in every} == {
             r"C:\Windows\System32",
             r"C:\Windows\System32\WindowsPowerShell\v1.0",
         }
@@ -244,12 +244,12 @@ class TestInstall:
         (folder / "log").mkdir(parents=True)
         (folder / "log" / "collector.log").touch()
         (folder / "lock").touch()
-        assert install.remove_data(folder) == []
+        assert steps.remove_data(folder) == []
         assert not folder.exists()
-        assert install.remove_data(folder) == []
+        assert steps.remove_data(folder) == []
         folder.mkdir()
         (folder / "thesis.docx").touch()
-        assert install.remove_data(folder) == [str(folder / "thesis.docx")]
+        assert steps.remove_data(folder) == [str(folder / "thesis.docx")]
         assert (folder / "thesis.docx").exists()
 
     def test_removing_follows_no_link(self, tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ class TestInstall:
         (elsewhere / "thesis.docx").touch()
         folder.mkdir()
         (folder / "spool").symlink_to(elsewhere)
-        assert install.remove_data(folder) == []
+        assert steps.remove_data(folder) == []
         assert (elsewhere / "thesis.docx").exists()
 
     @pytest.mark.parametrize(("made", "undone"), [(0, True), (1073, False)])
@@ -270,7 +270,7 @@ class TestInstall:
             return ({"create": made, "config": 5}.get(command[1], 0), "denied")
 
         with pytest.raises(KbwatchError, match="bring an older one up to date"):
-            install.carry_out(self.STEPS, run, lambda _: None, undo=install.remove_steps())
+            steps.carry_out(self.STEPS, run, lambda _: None, undo=install.remove_steps())
         assert ("delete" in ran) == undone
 
     def test_removing_goes_on_behind_what_fails(self) -> None:
@@ -278,20 +278,20 @@ class TestInstall:
             return (1, "denied") if "Stop-Service" in command[-1] else (0, "")
 
         said: list[str] = []
-        (failed,) = install.attempt(install.remove_steps(), run, said.append)
+        (failed,) = steps.attempt(install.remove_steps(), run, said.append)
         assert failed.startswith("stop the service: ")
         assert said[-1] == "see that it is gone"
 
     def test_what_was_done_before_is_no_error(self) -> None:
         said: list[str] = []
-        install.carry_out(self.STEPS[:1], lambda _command: (1073, "exists"), said.append)
+        steps.carry_out(self.STEPS[:1], lambda _command: (1073, "exists"), said.append)
         assert said == ["make the service"]
 
     def test_a_step_that_fails_is_named(self) -> None:
         with pytest.raises(
             KbwatchError, match=r"make the service: .*sc.exe create .* with 5: denied"
         ):
-            install.carry_out(self.STEPS, lambda _command: (5, "denied\n"), lambda _said: None)
+            steps.carry_out(self.STEPS, lambda _command: (5, "denied\n"), lambda _said: None)
 
 
 class TestSettingsFile:

@@ -580,6 +580,26 @@ class TestTrouble:
         node.start()
         node.read()
         assert "System: no such channel" in node.source.trouble
+        assert not node.source.delivers
+
+    def test_what_is_wrong_reads_alike_as_long_as_it_lasts(self) -> None:
+        node = Node(SYSTEM)
+        node.api.logs.clear()
+        node.start()
+        node.read()
+        before = node.source.trouble
+        node.clock.advance(17)
+        node.read()
+        assert node.source.trouble == before
+
+    def test_one_channel_that_can_be_read_is_something_delivered(self) -> None:
+        node = Node(SYSTEM, CLUSTER)
+        node.api.logs.clear()
+        node.api.channel(CLUSTER.channel)
+        node.start()
+        node.read()
+        assert "System: no such channel" in node.source.trouble
+        assert node.source.delivers
 
     def test_a_channel_that_appears_later_is_read_within_five_minutes(self) -> None:
         node = started(SYSTEM, CLUSTER)
