@@ -1,5 +1,5 @@
 """What runs on a node: sources/ → pipeline/ → spool/ → shipping/, driven by runtime/, told what to
-do by command/.
+do by command/. Windows itself is in windows/.
 """
 
 from importlib import metadata

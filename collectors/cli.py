@@ -9,7 +9,7 @@ def main() -> None:
     """Run the command line; the entry point of ``kbwatch-collector``."""
     try:
         if sys.argv[1:2] == ["service"]:
-            from collectors.runtime.service import main as serve
+            from collectors.command.service import main as serve
 
             serve(sys.argv[2:])
         else:

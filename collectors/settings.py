@@ -55,7 +55,7 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Which events are read."""
 
     channels: tuple[str, ...] = ()
-    """Empty: the default channels (collectors/pipeline/selection.py)."""
+    """Empty: the default channels (collectors/sources/selection.py)."""
     max_level: Annotated[int, Meta(ge=0, le=5)] = 3
     """Events up to this level (1 critical, 2 error, 3 warning) beside the patch and boot kinds."""
     xpath: dict[str, str] = {}

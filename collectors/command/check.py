@@ -15,10 +15,10 @@ from msgspec import Struct
 
 from collectors.command.effective import masked
 from collectors.pipeline.redact import Redactor
-from collectors.pipeline.selection import Selection
-from collectors.runtime.node import Node, this_node
 from collectors.settings import KafkaSettings, RedactSettings, Settings
+from collectors.sources.selection import Selection
 from collectors.sources.source import Item, Source
+from collectors.windows.node import Node, this_node
 from schemas.codec import encode
 from schemas.config import as_toml
 from schemas.errors import KbwatchError

@@ -11,11 +11,12 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
+from collectors import log
 from collectors.command.effective import shown
-from collectors.runtime import log, status
-from collectors.runtime.settings_file import SettingsFile
+from collectors.durable import keep_files_private
+from collectors.runtime import status
 from collectors.settings import data_dir_of, load
-from collectors.spool.durable import keep_files_private
+from collectors.settings_file import SettingsFile
 from schemas.cli_options import AsJson, CollectorConfig, PrintConfig, Set
 
 

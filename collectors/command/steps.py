@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from collectors.sources import windows_api
+from collectors.windows import api as windows_api
 from schemas.errors import KbwatchError
 
 KEPT = (

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from collectors.pipeline.fitting import HEADER_BYTES
 from collectors.pipeline.limits import SUMMARY_PROVIDER
 from collectors.pipeline.positions import Mark, Positions
-from collectors.pipeline.selection import patch_or_boot
+from collectors.sources.selection import patch_or_boot
 from collectors.spool.bundle import Bundle, Priority
 from schemas.codec import MAX_MESSAGE_BYTES
 from schemas.reports import Event, NodeReport, Record

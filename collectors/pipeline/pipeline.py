@@ -1,6 +1,6 @@
 """From what sources read to reports: records, limits, redaction, bundles. Pure: no I/O, no clock.
 
-What a source hands in is wanted: sources select (collectors/pipeline/selection.py), and hand in
+What a source hands in is wanted: sources select (collectors/sources/selection.py), and hand in
 items without records for what they leave out, so that their position moves on.
 """
 
@@ -25,7 +25,7 @@ class Pipeline:
     """What one collector does to records.
 
     Law: each record that is taken leaves once, in one report, or is counted: in a summary
-    (collectors/pipeline/limits.py), or in ``refused`` and the next heartbeat's ``dropped``.
+    (collectors/pipeline/limits.py), or in ``refused``.
 
     Raises KbwatchError for names and patterns that can't be used.
     """
@@ -62,7 +62,7 @@ class Pipeline:
         self._positions = Positions()
         self._bundler = Bundler(settings.schedule.report_s, self._positions)
         self.refused = 0
-        """Records that are no events and that no reader would accept, since the start."""
+        """Records that no reader would accept, or of nobody, since the start."""
 
     def take(self, source_name: str, items: Sequence[Item], now_ms: int) -> None:
         """Take what a source read, in its order."""
@@ -99,16 +99,14 @@ class Pipeline:
         dropped: int,
         depth: int,
     ) -> None:
-        """Say in the next reports that this node is alive, what was lost since the collector
-        started, and how many reports are waiting in the spool.
-
-        ``dropped`` goes out with what was refused here; suppressed events are told by summaries.
+        """Say in the next reports that this node is alive, what was lost and dropped in the life of
+        its spool, and how many records wait there. Suppressed events are told by summaries.
         """
         beat = Heartbeat(
             t_ms=now_ms,
             channels=dict(channels),
             lost=lost,
-            dropped=dropped + self.refused,
+            dropped=dropped,
             spool_depth=depth,
         )
         self._add_new(self._origins.own, beat, Mark(""), now_ms)

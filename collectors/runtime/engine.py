@@ -5,6 +5,8 @@ Laws, whatever fails and whenever it is killed:
 - Everything that a source gave is in the spool before anything behind it is read away; what is in
   the spool leaves it by Kafka's acknowledgement alone (or, when it is full, counted).
 - The bookmark is never ahead of an acknowledgement: it is what the spool says is acknowledged.
+- What was lost is counted on the disk before its place is passed, and told by every heartbeat
+  from then on; one goes out at the end, too.
 - While the spool can't be written nothing is read; it is tried again every second.
 - Each source is read by a thread of its own; one in trouble never stops the others.
 - Durations are those of a clock that nobody sets; the wall clock only stamps what is sent.
@@ -20,11 +22,11 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from collectors.runtime.log import Log
-from collectors.runtime.outbox import Outbox, Shipping
-from collectors.runtime.reader import Batch, Reader
+from collectors.log import Log
 from collectors.runtime.status import SourceStatus, Status
 from collectors.settings import Settings
+from collectors.shipping.outbox import Outbox, Shipping
+from collectors.sources.reader import Batch, Reader
 from collectors.sources.source import Item, Source
 from collectors.spool.bookmark import Bookmarks
 from collectors.spool.bundle import Bundle
@@ -44,6 +46,10 @@ _log = Log("collector")
 
 class Processing(Protocol):
     """What the engine needs of a pipeline (collectors/pipeline/pipeline.py)."""
+
+    @property
+    def refused(self) -> int:
+        """Records that no reader would accept, since it was made."""
 
     def take(self, source_name: str, items: Sequence[Item], now_ms: int) -> None:
         """Select, limit and redact what a source read."""
@@ -95,7 +101,8 @@ class Engine:
         self._next_spool_try_s = now_s()
         self._spool_trouble = ""
         self._items: Counter[str] = Counter()
-        self._lost: Counter[str] = Counter()
+        self._refused = 0
+        self._said = False
         self._records = 0
         self._spooled = 0
 
@@ -104,7 +111,7 @@ class Engine:
         # In this order: a reader is exhausted only after it has handed over what it read.
         read_out = all(reader.exhausted for reader in self._readers) and self._batches.empty()
         if read_out and not self._unspooled:
-            self._to_spool(self._pipeline.bundles(self._now_ms(), force=True))
+            self._spool_all()
         return read_out and not self._unspooled and not self._spool.depth
 
     def start(self) -> None:
@@ -136,7 +143,7 @@ class Engine:
         while not self._unspooled and not self._batches.empty():
             self._take(wait_s=0.0)
         if not self._unspooled:
-            self._to_spool(self._pipeline.bundles(self._now_ms(), force=True))
+            self._spool_all()
         self._outbox.close(_LAST_ACKS_S)
         try:
             self._spool.close()
@@ -151,8 +158,9 @@ class Engine:
                 reader.name: SourceStatus(
                     trouble=reader.trouble,
                     delivers=reader.delivers,
+                    misses=reader.misses,
                     items=self._items[reader.name],
-                    lost=self._lost[reader.name],
+                    lost=self._spool.losses.lost[reader.name],
                     channels=dict(reader.channels),
                 )
                 for reader in self._readers
@@ -166,7 +174,7 @@ class Engine:
             spool_lost=self._spool.lost,
             last_ack_age_s=self._outbox.last_ack_age_s,
             waiting_s=self._outbox.waiting_s,
-            refused=self._outbox.refused,
+            refused=self._spool.losses.refused,
             broker_trouble=self._outbox.broker_trouble,
             spool_trouble=self._spool_trouble or self._outbox.trouble,
         )
@@ -177,22 +185,40 @@ class Engine:
         except queue.Empty:
             return
         self._items[batch.source] += len(batch.items)
-        self._lost[batch.source] += sum(item.lost for item in batch.items)
         self._records += sum(len(item.records) for item in batch.items)
+        self._spool.losses.lose(batch.source, sum(item.lost for item in batch.items))
+        self._said = False
         self._pipeline.take(batch.source, batch.items, self._now_ms())
+
+    def _spool_all(self) -> None:
+        """What the pipeline has, and a last heartbeat, if there was anything since the last."""
+        if not self._said:
+            self._say()
+        self._to_spool(self._pipeline.bundles(self._now_ms(), force=True))
 
     def _beat(self) -> None:
         if self._now_s() < self._next_heartbeat_s:
             return
         self._next_heartbeat_s = self._now_s() + self._schedule.heartbeat_s
+        self._say()
+
+    def _say(self) -> None:
+        self._said = True
+        self._count_refused()
+        losses = self._spool.losses
         channels = {n: c for reader in self._readers for n, c in reader.channels.items()}
         self._pipeline.heartbeat(
             self._now_ms(),
             channels,
-            lost=sum(self._lost.values()) + self._spool.lost,
-            dropped=sum(self._spool.dropped.values()) + self._outbox.refused,
+            lost=losses.lost.total() + self._spool.lost,
+            dropped=self._spool.dropped.total() + losses.refused,
             depth=self._spool.depth,
         )
+
+    def _count_refused(self) -> None:
+        refused = self._pipeline.refused
+        self._spool.losses.refuse(refused - self._refused)
+        self._refused = refused
 
     def _try_spool_again(self) -> None:
         if self._now_s() >= self._next_spool_try_s:
@@ -203,6 +229,9 @@ class Engine:
     def _to_spool(self, bundles: list[Bundle]) -> None:
         if not bundles:
             return
+        # Their positions are behind what was lost.
+        self._count_refused()
+        self._spool.losses.save()
         try:
             self._spool.append(bundles)
         except KbwatchError as error:

@@ -24,7 +24,7 @@ _METRICS: dict[str, tuple[str, str]] = {
     "reports_spooled_total": ("counter", "Reports written to the spool."),
     "reports_acked_total": ("counter", "Reports that Kafka has acknowledged."),
     "dropped_total": ("counter", "Records that the full spool has dropped, in its life."),
-    "refused_total": ("counter", "Records that Kafka will never take (too large)."),
+    "refused_total": ("counter", "Records that no reader or Kafka would take."),
     "spool_lost_total": ("counter", "Records of the spool that the disk has lost, in its life."),
     "spool_depth": ("gauge", "Records that Kafka has not acknowledged."),
     "spool_bytes": ("gauge", "Size of the spool on disk."),

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from collectors.log import Log
 from collectors.pipeline.node_list import NodeList
-from collectors.runtime.log import Log
 from schemas.errors import KbwatchError
 from schemas.inventory import InventoryNode
 from schemas.inventory_csv import read_nodes

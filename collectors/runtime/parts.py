@@ -8,18 +8,18 @@ from msgspec.structs import replace
 
 from collectors import version
 from collectors.pipeline.pipeline import Pipeline
-from collectors.pipeline.selection import Selection
-from collectors.runtime.node import Node
 from collectors.runtime.nodes_file import NodesFile
-from collectors.runtime.outbox import Shipping
 from collectors.settings import KafkaSettings, Settings
+from collectors.shipping.outbox import Shipping
 from collectors.shipping.shipper import Shipper
-from collectors.sources import windows_api
 from collectors.sources.eventlog import EventLogSource
 from collectors.sources.facts import FactsSource
 from collectors.sources.patch_state import PatchStateSource
+from collectors.sources.selection import Selection
 from collectors.sources.source import Source
 from collectors.sources.subscription import Clocks
+from collectors.windows import api as windows_api
+from collectors.windows.node import Node
 
 _UNTHROTTLED = 1_000_000
 

@@ -1,7 +1,8 @@
 """The collector: one engine after another, a new one whenever the settings file has changed.
 
-A new engine is what makes every setting take effect alike, however deep it goes; between two of
-them the spool is written out and the sources go on where it stands. The laws of what is read,
+A new engine is what makes every setting take effect alike, however deep it goes, and so does a
+cluster that was joined, or whose service came up late; between two of them the spool is written out
+and the sources go on where it stands. The laws of what is read,
 spooled and acknowledged are the engine's (collectors/runtime/engine.py).
 """
 
@@ -16,22 +17,23 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from collectors import version
+from collectors.durable import FolderLock
+from collectors.log import Log, set_level
 from collectors.runtime import status as status_file
 from collectors.runtime.engine import Engine, Processing
-from collectors.runtime.log import Log, set_level
-from collectors.runtime.node import Node, remember_cluster, this_node
-from collectors.runtime.outbox import Shipping
-from collectors.runtime.settings_file import SettingsFile
 from collectors.runtime.status import WRITTEN_EVERY_S, Status
 from collectors.settings import KafkaSettings, Settings
+from collectors.settings_file import SettingsFile
+from collectors.shipping.outbox import Shipping
 from collectors.sources.source import Source
 from collectors.spool.bookmark import Bookmarks
-from collectors.spool.durable import FolderLock
 from collectors.spool.spool import Spool
+from collectors.windows.node import Node, remember_cluster, this_node
 from schemas.errors import KbwatchError
 
 _PUBLISHED_EVERY_S = 1.0
 _TRY_AGAIN_S = 5.0
+_LOOK_AT_NODE_EVERY_S = 60.0
 
 _log = Log("collector")
 
@@ -50,6 +52,10 @@ class Parts(Protocol):
 
     def shipper(self, kafka: KafkaSettings) -> Shipping:
         """What sends them."""
+
+
+class _Refused(KbwatchError):
+    """The settings can't work; every other KbwatchError may be gone at the next try."""
 
 
 class Runtime:
@@ -75,7 +81,8 @@ class Runtime:
         self._started_s = self._published_s = now_s()
         self._next_write_s = now_s()
         self._write_trouble = False
-        node = this_node(settings.current.node, self._folder)
+        node = self._node = this_node(settings.current.node, self._folder)
+        self._next_node_s = now_s() + _LOOK_AT_NODE_EVERY_S
         self._status = Status(
             version=version(),
             pid=os.getpid(),
@@ -102,11 +109,20 @@ class Runtime:
         with self._owned_folder():
             engine: Engine | None = self._begun()
             while True:
+                changed = False
+
+                def over(_engine: Engine) -> bool:
+                    nonlocal changed
+                    changed = self._settings.changed()
+                    return changed or self._node_changed()
+
                 if engine is not None:
-                    self._run_engine(engine, until=lambda _engine: self._settings.changed())
+                    self._run_engine(engine, over)
+                else:
+                    changed = self._settings.changed()
                 if self._stop.is_set():
                     return
-                engine = self._begun_again()
+                engine = self._begun_again(changed)
 
     def run_until_idle(self, timeout_s: float) -> bool:
         """Read what is there and ship it; False when that took too long, or ``stop`` came first.
@@ -138,22 +154,40 @@ class Runtime:
     def _begun(self) -> Engine:
         settings = self._settings.current
         set_level(settings.log_level)
-        node = this_node(settings.node, self._folder)
         self._remember_cluster()
-        sources = self._parts.sources(settings, node)
-        pipeline = self._parts.pipeline(settings, node)
-        bookmarks = Bookmarks(self._folder / "bookmarks.json")
-        self._status = replace(self._status, fleet=node.fleet, node=node.name, domain=node.domain)
         with ExitStack() as undo:
+            try:
+                node = this_node(settings.node, self._folder)
+                sources = self._parts.sources(settings, node)
+                pipeline = self._parts.pipeline(settings, node)
+                shipper = self._parts.shipper(settings.kafka)
+            except KbwatchError as error:
+                raise _Refused(str(error)) from None
+            undo.callback(shipper.close, 0.0)
             spool = Spool(self._folder / "spool", settings.spool, self._now_s)
             undo.callback(spool.close)
-            shipper = self._parts.shipper(settings.kafka)
-            undo.callback(shipper.close, 0.0)
+            bookmarks = Bookmarks(self._folder / "bookmarks.json")
             engine = Engine(
                 settings, sources, pipeline, spool, shipper, bookmarks, self._now_s, self._now_ms
             )
             undo.pop_all()
+        self._node = node
+        self._status = replace(self._status, fleet=node.fleet, node=node.name, domain=node.domain)
         return engine
+
+    def _node_changed(self) -> bool:
+        """Whether reports should say by now that this is another node, or in another cluster."""
+        if self._now_s() < self._next_node_s:
+            return False
+        self._next_node_s = self._now_s() + _LOOK_AT_NODE_EVERY_S
+        self._remember_cluster()
+        try:
+            node = this_node(self._settings.current.node, self._folder)
+        except KbwatchError:
+            return False  # without a name there is nothing better than the one before
+        if node != self._node:
+            _log.info("new name, domain or site", node=node.name, domain=node.domain)
+        return node != self._node
 
     def _remember_cluster(self) -> None:
         try:
@@ -161,14 +195,18 @@ class Runtime:
         except OSError as error:
             _log.warning("the cluster's name can't be noted", error=error)
 
-    def _begun_again(self) -> Engine | None:
-        """An engine for the changed settings, else for those before; None: neither works now."""
+    def _begun_again(self, changed: bool) -> Engine | None:
+        """An engine for the settings, if they have ``changed`` and are refused for those before;
+        None: nothing works now.
+        """
         try:
-            return self._begun()
-        except KbwatchError as error:
-            self._settings.refuse(str(error))
-        try:
-            return self._begun()
+            try:
+                return self._begun()
+            except _Refused as error:
+                if not changed:
+                    raise
+                self._settings.refuse(str(error))
+                return self._begun()
         except KbwatchError as error:
             _log.warning("can't go on, trying again", error=error)
             self._publish(None, str(error))

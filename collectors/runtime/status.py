@@ -28,10 +28,13 @@ class SourceStatus(Struct, frozen=True):
     """What of it can't be read just now; empty: all is well."""
     delivers: bool = True
     """Whether any of it can be read."""
+    misses: bool = False
+    """Whether nodes are judged by what can't be read."""
     items: int = 0
     """Read since the collector started."""
     lost: int = 0
-    """Records that the log itself had lost (wrapped or cleared) before they could be read."""
+    """Records that the log itself had lost (wrapped or cleared) before they could be read, in the
+    spool's life."""
     channels: dict[str, ChannelHealth] = {}
 
     @property
@@ -66,7 +69,7 @@ class Status(Struct, frozen=True):
     dropped: int = 0
     """Records that the full spool has dropped, in its life."""
     refused: int = 0
-    """Records that Kafka will never take (too large), since the start."""
+    """Records that no reader or Kafka would take, in the spool's life."""
     spool_lost: int = 0
     """Records of the spool that the disk has lost, in its life."""
     last_ack_age_s: float | None = None
@@ -90,6 +93,8 @@ class Status(Struct, frozen=True):
         if self._nothing_delivers:
             reasons = "; ".join(f"{name}: {s.trouble}" for name, s in self.sources.items())
             found.append(f"no source delivers: {reasons}")
+        else:
+            found += [f"source {n}: {s.trouble}" for n, s in self.sources.items() if s.misses]
         if self.spool_trouble:
             found.append(f"the spool can't be written: {self.spool_trouble}")
         if self.spool_depth and self.waiting_s > ACK_WITHIN_S:
@@ -103,7 +108,8 @@ class Status(Struct, frozen=True):
         """What an operator should look at although the collector does its work."""
         found = []
         if not self._nothing_delivers:  # which says why
-            found += [f"source {n}: {s.trouble}" for n, s in self.sources.items() if s.trouble]
+            hinted = {n: s for n, s in self.sources.items() if s.trouble and not s.misses}
+            found += [f"source {n}: {s.trouble}" for n, s in hinted.items()]
         if self.broker_trouble:
             found.append(f"Kafka: {self.broker_trouble}")
         if self.settings_trouble:
@@ -138,7 +144,7 @@ class Status(Struct, frozen=True):
         yield (
             f"spool: {self.spool_depth} records wait, {self.spool_bytes / 2**20:.1f} MiB, "
             f"{self.dropped} records dropped, {self.spool_lost} lost by the disk, "
-            f"{self.refused} too large"
+            f"{self.refused} refused"
         )
         age = self.last_ack_age_s
         acked = "nothing acknowledged yet" if age is None else f"last answer {_span(age)} ago"

@@ -87,11 +87,21 @@ class Shipper:
             return self._trouble
         return f"Kafka at {self._kafka.bootstrap}: no acknowledgement for {silent_s:.0f} s"
 
+    @property
+    def room_bytes(self) -> int:
+        """How much may be submitted now; 0: there is no connection, or no room."""
+        with self._changed:
+            if self._refuses:
+                return 0
+            return max(self._kafka.in_flight_bytes - self._sending_bytes, 0)
+
     def submit(self, entry: Entry) -> bool:
-        """Begin to send; False: not now, there is no connection or no room."""
+        """Begin to send; False: not now, there is no connection or no room, or ``poll`` has yet to
+        tell what failed, which goes before all else.
+        """
         with self._changed:
             room_bytes = self._kafka.in_flight_bytes - self._sending_bytes
-            if not self._connected or self._closing:
+            if self._refuses:
                 return False
             if self._sending and entry.size_bytes > room_bytes:
                 return False
@@ -100,6 +110,10 @@ class Shipper:
             self._sending_bytes += entry.size_bytes
             self._queue.put(entry)
         return True
+
+    @property
+    def _refuses(self) -> bool:
+        return not self._connected or self._closing or bool(self._failed)
 
     def poll(self, timeout_s: float) -> tuple[list[int], list[int]]:
         """The sequence numbers that were acknowledged, and those that failed, since the last call.

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from collectors.pipeline.selection import Subscription
-from collectors.runtime.log import Log
+from collectors.log import Log
 from collectors.settings import LogSettings
 from collectors.sources.record_ids import Mark
+from collectors.sources.selection import Subscription
 from collectors.sources.source import Item
 from collectors.sources.subscription import Clocks, PullSubscription, Reading, State
-from collectors.sources.windows_api import EventLogApi, Fault, Handle, WindowsApiError
+from collectors.windows.api import EventLogApi, Fault, Handle, WindowsApiError
 from schemas.errors import KbwatchError
 from schemas.reports import ChannelHealth
 from schemas.windows.names import node_name
@@ -74,6 +74,11 @@ class EventLogSource:
         """Whether one channel at least can be read."""
         readable = any(c.fault is None for c in self._channels)
         return not self._note and readable
+
+    @property
+    def misses(self) -> bool:
+        """Whether a channel that every machine has, or that settings name, can't be read."""
+        return bool(self._note) or any(channel.misses for channel in self._channels)
 
     def open(self, position: str | None) -> None:
         """Begin behind ``position``; a channel that it doesn't know begins with its history.

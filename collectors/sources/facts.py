@@ -16,10 +16,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from collectors.runtime.log import Log
+from collectors.log import Log
 from collectors.sources.source import Item
 from collectors.sources.subscription import Clocks
-from collectors.sources.windows_api import PowerShell, WindowsApiError
+from collectors.windows.api import PowerShell, WindowsApiError
 from schemas.codec import DecodeError, encode
 from schemas.reports import ChannelHealth, Facts
 from schemas.windows.names import node_name
@@ -158,6 +158,11 @@ class FactsSource:
     def delivers(self) -> bool:
         """Whether the script answers."""
         return not self._trouble
+
+    @property
+    def misses(self) -> bool:
+        """Never: verdicts know how to do without facts."""
+        return False
 
     def open(self, position: str | None) -> None:
         """Begin anew, remembering what was sent last: facts are sent at each start."""

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from collectors.runtime.log import Log
+from collectors.log import Log
 from collectors.sources import patch_machine
 from collectors.sources.patch_machine import HistoryEntry, Memory, Observation, Package
 from collectors.sources.source import Item
 from collectors.sources.subscription import Clocks
-from collectors.sources.windows_api import Fault, PowerShell, RegistryApi, WindowsApiError
+from collectors.windows.api import Fault, PowerShell, RegistryApi, WindowsApiError
 from schemas.reports import ChannelHealth, PatchState
 from schemas.windows.system_time import time_ms
 
@@ -98,6 +98,11 @@ class PatchStateSource:
     def delivers(self) -> bool:
         """Whether the build is known: without the rest there are fewer steps, not none."""
         return self._newest is None or bool(self._newest.build.strip("."))
+
+    @property
+    def misses(self) -> bool:
+        """Never: what the registry does not say, the logs do."""
+        return False
 
     def open(self, position: str | None) -> None:
         """Begin with what was remembered; without it nothing is known of the running build."""

@@ -9,7 +9,7 @@ again when its file is made again.
 from msgspec import Struct
 from msgspec.structs import replace
 
-from collectors.sources.windows_api import LogState
+from collectors.windows.api import LogState
 from schemas.reports import Count, TimeMs
 
 _MAX_REMADE = 20

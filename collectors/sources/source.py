@@ -46,6 +46,10 @@ class Source(Protocol):
     def delivers(self) -> bool:
         """Whether any of it can be read, whatever ``trouble`` says of the rest."""
 
+    @property
+    def misses(self) -> bool:
+        """Whether what can't be read is something that nodes are judged by."""
+
     def open(self, position: str | None) -> None:
         """Begin behind ``position``; None: at the first start, with the history."""
 

@@ -11,9 +11,9 @@ from enum import Enum
 
 from msgspec import Struct
 
-from collectors.pipeline.selection import FORWARDED
 from collectors.sources.record_ids import Ledger, Mark
-from collectors.sources.windows_api import EventLogApi, Fault, Handle, LogState, WindowsApiError
+from collectors.sources.selection import FORWARDED
+from collectors.windows.api import EventLogApi, Fault, Handle, LogState, WindowsApiError
 from schemas.codec import DecodeError
 from schemas.reports import ChannelHealth, Event
 from schemas.windows.event_xml import event_of
@@ -29,6 +29,7 @@ REFUSED_S = 60.0
 ABSENT_S = 300.0
 """What may appear later (a channel, a right) is tried again after this."""
 _BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+_MOMENTARY_FAILURES = 3
 _NOTE_S = 300.0
 _RECORD_ID = re.compile(r"""RecordId\s*=\s*['"](\d{1,19})['"]""")
 _LATER = {Fault.CHANNEL_NOT_FOUND, Fault.DIRECT_CHANNEL, Fault.ACCESS_DENIED, Fault.INVALID_QUERY}
@@ -107,7 +108,7 @@ class PullSubscription:
         self._asked_s = 0.0
         self._gave_s = 0.0
         self._gave_id = 0
-        self._read_until_ms = since_ms
+        self._read_until_ms = max(since_ms, mark.t_ms if mark else 0)
 
     def is_local(self, event: Event) -> bool:
         """Whether this computer logged it itself, and not another one that forwards.
@@ -135,12 +136,22 @@ class PullSubscription:
             return f"{self.channel}: the channel is disabled"
         return self._note if self._clocks.now_s() < self._note_until_s else ""
 
+    @property
+    def misses(self) -> bool:
+        """Whether a channel that must be there can't be read, and not just for a moment."""
+        if self._optional:
+            return False
+        if self.fault is not None:
+            return self.fault in _LATER or self._failures >= _MOMENTARY_FAILURES
+        return self._log is not None and not self._log.enabled
+
     def health(self) -> ChannelHealth | None:
-        """How far it was read; None for a channel that was never there."""
-        if self._log is None:
+        """How far it was read; None for an optional channel that is not there."""
+        if self._log is None and self._optional and self.fault in (None, Fault.CHANNEL_NOT_FOUND):
             return None
-        if self.state is State.WAITING:
+        if self._log is not None and self.state is State.WAITING:
             return ChannelHealth(max(self.mark.examined, self._log.newest_id), 0)
+        # What was never opened is as far behind as it will have to be read back.
         lag_s = max(self._clocks.now_ms() - self._read_until_ms, 0) // 1000
         return ChannelHealth(self.mark.examined, lag_s)
 

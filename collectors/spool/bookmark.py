@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from collectors.spool.durable import PREVIOUS, replace_file
+from collectors.durable import PREVIOUS, replace_file
 from schemas.errors import KbwatchError
 
 

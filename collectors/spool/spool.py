@@ -8,10 +8,11 @@ from pathlib import Path
 
 from msgspec import DecodeError, Struct, msgpack
 
+from collectors.durable import FolderLock, sync_folder
 from collectors.settings import SpoolSettings
 from collectors.spool.bundle import Bundle, Priority
-from collectors.spool.durable import FolderLock, sync_folder
 from collectors.spool.lanes import Batch, Lane
+from collectors.spool.losses import Losses
 from collectors.spool.packing import Packed, packed
 from collectors.spool.progress import Progress
 from collectors.spool.recovery import recover
@@ -66,11 +67,14 @@ class Spool:
 
         Raises KbwatchError when the folder can't be used: not writable, in use, of a newer version.
         """
+        self.trouble = ""
+        """Why what was appended can't be put on the disk just now."""
         self._lock = FolderLock(folder)
         self._folder = folder
         self._settings = settings
         self._monotonic = monotonic
         try:
+            self.losses = Losses(folder)
             self._tally = Tally(folder)
             try:
                 found = recover(folder, settings.segment_bytes, self._tally)
@@ -148,15 +152,22 @@ class Spool:
         for bundle in (entries[place].bundle for place in sorted(refused)):
             self._tally.drop(bundle.priority, len(bundle.report.records))
 
-    def take(self, limit: int) -> list[Entry]:
-        """Up to ``limit`` entries that are not handed out, in the order of their arrival.
+    def take(self, limit: int, max_bytes: int | None = None) -> list[Entry]:
+        """Up to ``limit`` entries that are not handed out, in the order of their arrival; from the
+        second one on no more than fit into ``max_bytes`` (as stored).
 
-        Raises SpoolFull when what is due can't be put on the disk.
+        While the disk refuses (``trouble``) only what is on it already: the rest may yet be lost.
         """
-        if self._sync_is_due():
-            self.sync()
+        self._sync_if_due()
         entries: list[Entry] = []
+        taken_bytes = 0
         while len(entries) < limit and (lane := self._next_lane()) is not None:
+            head = lane.head(self._settled)
+            if head is None or (self.trouble and head.seq > self._durable):
+                break
+            if entries and max_bytes is not None and taken_bytes + head.size_bytes > max_bytes:
+                break
+            taken_bytes += head.size_bytes
             popped = lane.pop()
             if popped is None:
                 break
@@ -329,6 +340,14 @@ class Spool:
         for lane in self._lanes.values():
             yield from lane.segments
 
+    def _sync_if_due(self) -> None:
+        if not self._sync_is_due():
+            return
+        try:
+            self.sync()
+        except SpoolFull as error:
+            self.trouble = str(error)
+
     def _sync_is_due(self) -> bool:
         since = self._unsynced_since
         return since is not None and self._monotonic() - since >= self._settings.fsync_s
@@ -350,6 +369,7 @@ class Spool:
 
     def _synced(self, seq: int) -> None:
         self._durable = seq
+        self.trouble = ""
         self._tally.mark(self._settled, seq)
         self._unsynced_since = None
         self._spooled.update(self._unsynced)

@@ -10,8 +10,8 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
+from collectors.durable import replace_file
 from collectors.spool.bundle import Priority
-from collectors.spool.durable import replace_file
 
 _MARKS = struct.Struct(">QQI")
 

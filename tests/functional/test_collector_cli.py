@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from collectors.pipeline.selection import Selection
 from collectors.runtime import status
 from collectors.settings import LogSettings, Settings
+from collectors.sources.selection import Selection
 
 ROOT = Path(__file__).parents[2]
 NOBODY = "kafka.bootstrap=127.0.0.1:1"

@@ -21,19 +21,19 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from collectors import log
 from collectors.pipeline.pipeline import Pipeline
-from collectors.pipeline.selection import Selection
-from collectors.runtime import log
-from collectors.runtime.node import Node
 from collectors.runtime.parts import WindowsParts
 from collectors.runtime.runtime import Runtime
-from collectors.runtime.settings_file import SettingsFile
 from collectors.settings import Settings
+from collectors.settings_file import SettingsFile
 from collectors.shipping.shipper import Shipper
 from collectors.sources.eventlog import EventLogSource
+from collectors.sources.selection import Selection
 from collectors.sources.source import Source
 from collectors.sources.subscription import Clocks
 from collectors.spool.spool import Spool
+from collectors.windows.node import Node
 from tests.integration.file_log import FileLog
 
 

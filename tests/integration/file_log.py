@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from evtx import PyEvtxParser
 
-from collectors.sources.windows_api import Fault, Handle, LogState, WindowsApiError
+from collectors.windows.api import Fault, Handle, LogState, WindowsApiError
 
 ROOT = Path(__file__).parents[2]
 CHANNEL = "System"

@@ -16,14 +16,14 @@ import pytest
 from collectors.command.check import check
 from collectors.pipeline.pipeline import Pipeline
 from collectors.runtime.http import HttpServer
-from collectors.runtime.node import Node
 from collectors.runtime.runtime import Runtime
-from collectors.runtime.settings_file import SettingsFile
 from collectors.settings import KafkaSettings, Settings
+from collectors.settings_file import SettingsFile
 from collectors.shipping.kafka_client import probe
 from collectors.shipping.shipper import Shipper
 from collectors.sources.source import Item, Source
 from collectors.spool.bookmark import Bookmarks
+from collectors.windows.node import Node
 from schemas.codec import decode
 from schemas.reports import ChannelHealth, Event, Heartbeat, NodeReport
 from schemas.settings import KafkaSettings as ServerKafkaSettings
@@ -44,6 +44,7 @@ class Log:
     name = "log"
     trouble = ""
     delivers = True
+    misses = False
 
     def __init__(self, count: int) -> None:
         self._count = count

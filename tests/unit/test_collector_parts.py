@@ -11,16 +11,16 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
+from collectors import log
 from collectors.command import install, steps
 from collectors.command.effective import masked
-from collectors.runtime import log
+from collectors.durable import FolderLock
 from collectors.runtime.http import HttpServer, exposition
-from collectors.runtime.node import cluster_name, remember_cluster, this_node
-from collectors.runtime.settings_file import SettingsFile
 from collectors.runtime.status import SourceStatus, Status
 from collectors.settings import KafkaSettings, NodeSettings, RedactSettings, Settings, data_dir_of
-from collectors.sources.windows_api import Fault, WindowsApiError
-from collectors.spool.durable import FolderLock
+from collectors.settings_file import SettingsFile
+from collectors.windows.api import Fault, WindowsApiError
+from collectors.windows.node import cluster_name, remember_cluster, this_node
 from schemas.errors import KbwatchError
 from schemas.reports import ChannelHealth
 
@@ -347,6 +347,13 @@ class TestSources:
         status = replace(STATUS, sources={"eventlog": self.HALF})
         assert status.problems() == ()
         assert status.hints() == ("source eventlog: Setup: access denied",)
+
+    def test_one_that_misses_what_nodes_are_judged_by_is_and_is_said_once(self) -> None:
+        missing = replace(self.HALF, misses=True)
+        facts = SourceStatus(trouble="no answer")
+        status = replace(STATUS, sources={"eventlog": missing, "facts": facts})
+        assert status.problems() == ("source eventlog: Setup: access denied",)
+        assert status.hints() == ("source facts: no answer",)
 
     def test_what_is_wrong_is_said_once(self) -> None:
         status = replace(STATUS, sources={"eventlog": self.SILENT})

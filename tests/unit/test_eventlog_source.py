@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collectors.pipeline.selection import Subscription
 from collectors.settings import LogSettings
 from collectors.sources.eventlog import EventLogSource
+from collectors.sources.selection import Subscription
 from collectors.sources.source import Item, Source
-from collectors.sources.windows_api import EventLogApi, Fault, Handle
+from collectors.windows.api import EventLogApi, Fault, Handle
 from schemas.errors import KbwatchError
 from schemas.reports import ChannelHealth, Event
 from tests.fixtures.fake_windows import Clock, FakeEventLog, FileEventLog, event_xml
@@ -236,6 +236,62 @@ class TestOrigins:
         node.api.channel("ForwardedEvents").keep(1)
         node.start()
         assert (ids(items), lost(items + node.read_all())) == ([900_000, 5, 70_000], 0)
+
+
+class TestMissing:
+    """What nodes are judged by and can't be read must not look well."""
+
+    def failing(self, fault: Fault, subscription: Subscription, reads: int = 1) -> EventLogSource:
+        node = Node(SYSTEM, subscription)
+        node.api.channel(subscription.channel)
+        node.start()
+        node.read_all()
+        node.api.let_die()
+        node.api.fail_subscribe = [fault] * 20
+        for _ in range(reads):
+            node.read()
+            node.clock.advance(61)
+        return node.source
+
+    @pytest.mark.parametrize("fault", [Fault.ACCESS_DENIED, Fault.CHANNEL_NOT_FOUND])
+    def test_a_channel_that_must_be_there_and_cannot_be_read(self, fault: Fault) -> None:
+        node = Node()
+        node.api.fail_subscribe = [fault] * 20
+        node.start()
+        node.read()
+        assert node.source.misses
+        assert node.source.channels()["System"].lag_s == 120 * DAY_S
+
+    def test_one_that_was_read_once_falls_behind(self) -> None:
+        source = self.failing(Fault.ACCESS_DENIED, SYSTEM, reads=3)
+        assert source.misses
+        assert source.channels()["System"].lag_s >= 120
+
+    def test_one_that_was_read_before_a_restart_falls_behind_from_there(self) -> None:
+        node = started()
+        node.logs(3)
+        node.read_all()
+        node.clock.advance(500)
+        node.api.fail_subscribe = [Fault.ACCESS_DENIED]
+        node.start()
+        assert 500 <= node.source.channels()["System"].lag_s < 600
+
+    def test_one_that_cannot_be_read_for_a_moment_is_not_missing(self) -> None:
+        assert not self.failing(Fault.STALE, SYSTEM).misses
+        assert self.failing(Fault.STALE, SYSTEM, reads=6).misses
+
+    def test_one_that_is_disabled_is(self) -> None:
+        node = Node()
+        node.api.channel().enabled = False
+        node.start()
+        node.read()
+        assert node.source.misses
+
+    def test_one_that_most_machines_do_not_have_is_not(self) -> None:
+        node = started(SYSTEM, CLUSTER)
+        node.read_all()
+        assert not node.source.misses
+        assert CLUSTER.channel not in node.source.channels()
 
 
 class TestHistory:

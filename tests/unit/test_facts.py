@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from collectors.sources.facts import FactsSource, parse, remembered
 from collectors.sources.source import Source
-from collectors.sources.windows_api import (
+from collectors.windows.api import (
     Fault,
     WindowsApiError,
     powershell_command,

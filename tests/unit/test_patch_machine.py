@@ -15,7 +15,7 @@ from collectors.sources.patch_machine import (
 )
 from collectors.sources.patch_state import PatchStateSource
 from collectors.sources.source import Item, Source
-from collectors.sources.windows_api import Fault, WindowsApiError
+from collectors.windows.api import Fault, WindowsApiError
 from schemas.reports import PatchState
 from tests.fixtures.fake_windows import Clock, FakeRegistry
 

@@ -1,26 +1,35 @@
 """The collector's loop: nothing is lost, the bookmark follows the acknowledgement, all is said."""
 
+import errno
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from collectors.pipeline.pipeline import Pipeline
-from collectors.runtime import reader
+from collectors.runtime import runtime
 from collectors.runtime import status as status_file
 from collectors.runtime.engine import Engine
-from collectors.runtime.node import Node
 from collectors.runtime.runtime import Runtime
-from collectors.runtime.settings_file import SettingsFile
 from collectors.settings import KafkaSettings, Settings, SpoolSettings
+from collectors.settings_file import SettingsFile
+from collectors.shipping.outbox import Outbox
+from collectors.sources import reader
 from collectors.sources.source import Item, Source
 from collectors.spool.bookmark import Bookmarks
 from collectors.spool.bundle import Bundle
+from collectors.spool.losses import Losses
 from collectors.spool.spool import Entry, Spool, SpoolFull
+from collectors.windows import api as windows_api
+from collectors.windows.api import Fault, WindowsApiError
+from collectors.windows.node import Node
 from schemas.errors import KbwatchError
 from schemas.reports import ChannelHealth, Event, Heartbeat
+from tests.fixtures.spooling import abandon, bundle
 
 STEPS = 400
 START_MS = 1_752_015_000_000
@@ -51,6 +60,7 @@ class Log:
         self.name = name
         self.trouble = ""
         self.delivers = True
+        self.misses = False
         self.opened: list[str | None] = []
         self.closed = 0
         self.length = count
@@ -103,6 +113,10 @@ class Kafka:
         self.failed: list[int] = []
         self.closed = False
 
+    @property
+    def room_bytes(self) -> int:
+        return 100_000 if self.room else 0
+
     def submit(self, entry: Entry) -> bool:
         if not self.room:
             return False
@@ -135,8 +149,12 @@ class Kafka:
 class SmallDisk(Spool):
     full = False
     refused = 0
+    counted: tuple[int, ...] = ()
+    """What was on the disk as lost, at each append of what moves a source on."""
 
     def append(self, bundles: Sequence[Bundle]) -> None:
+        if any(bundle.positions for bundle in bundles):
+            self.counted += (Losses(self._folder).lost.total(),)
         if self.full:
             self.refused += 1
             raise SpoolFull("no space left on device")
@@ -324,6 +342,65 @@ class TestTrouble:
         bench.until(engine, engine.drained)
         assert kafka.record_ids() == [*range(1, 11), *range(1, 11)]
 
+    def test_while_kafka_takes_nothing_nothing_is_taken_out_of_the_spool(
+        self, bench: Bench
+    ) -> None:
+        kafka, log = Kafka(at_once=False), Log(count=100)
+        engine = bench.engine(kafka, log)
+        bench.until(engine, lambda: len(kafka.record_ids()) == 100)
+        kafka.failed, kafka.room = [entry.seq for entry in kafka.sent], False
+        log.length = 200
+        bench.until(engine, lambda: engine.status(blank()).records == 200)
+        assert not bench.spool._flights
+        kafka.at_once = kafka.room = True
+        bench.until(engine, engine.drained)
+        assert kafka.record_ids()[100:] == list(range(1, 201))
+
+    def test_a_disk_that_cannot_sync_is_said_and_stops_nothing_that_is_on_it(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(_handle: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        kafka, log = Kafka(), Log(count=10)
+        kafka.room = False
+        engine = bench.engine(kafka, log)
+        bench.until(engine, lambda: engine.status(blank()).records == 10)
+        bench.clock.advance(2)
+        engine.step()
+        bench.spool.sync()
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "fsync", fails)
+            log.length, kafka.room = 20, True
+            bench.until(engine, lambda: bool(engine.status(blank()).spool_trouble))
+            bench.until(engine, lambda: len(kafka.record_ids()) >= 10)
+            assert "Input/output error" in engine.status(blank()).spool_trouble
+        bench.until(engine, engine.drained)
+        assert kafka.record_ids() == list(range(1, 21))
+        bench.until(engine, lambda: not engine.status(blank()).spool_trouble)
+
+    def test_a_sync_that_fails_when_nothing_comes_any_more_is_said_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(_handle: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        clock, kafka = Clock(), Kafka()
+        spool = Spool(tmp_path / "spool", SpoolSettings(), clock.now_s)
+        spool.append([bundle(1)])
+        spool.append([bundle(2)])
+        clock.advance(2)
+        outbox = Outbox(spool, kafka, Bookmarks(tmp_path / "bookmarks.json"), clock.now_s)
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "fsync", fails)
+            outbox.ship(0.0)
+            assert "Input/output error" in outbox.trouble
+            assert len(kafka.sent) == 1
+        outbox.ship(0.0)
+        assert outbox.trouble == ""
+        assert len(kafka.sent) == 2
+        spool.close()
+
     def test_while_kafka_takes_nothing_the_spool_does(self, bench: Bench) -> None:
         kafka = Kafka()
         kafka.room, kafka.trouble = False, "no broker answers"
@@ -360,12 +437,122 @@ class TestHeartbeats:
         assert self.beats(bench, engine, 125) == 3
 
 
+class Gap(Log):
+    """Its log had lost 499 records before the first that is there."""
+
+    def read(self, limit: int) -> Sequence[Item]:
+        return [
+            replace(item, lost=499 if item.position == "1" else 0) for item in super().read(limit)
+        ]
+
+
+class TestWhatWasLost:
+    """It gets into a heartbeat that reaches Kafka, whatever happens in between."""
+
+    def said(self, kafka: Kafka) -> list[int]:
+        records = [record for e in kafka.sent for record in e.bundle.report.records]
+        return [record.lost for record in records if isinstance(record, Heartbeat)]
+
+    def test_a_run_that_ends_says_it_in_a_last_heartbeat(self, bench: Bench) -> None:
+        kafka, log = Kafka(), Gap()
+        engine = bench.engine(kafka, log)
+        bench.until(engine, lambda: self.said(kafka) == [0])
+        log.length = 5
+        bench.until(engine, lambda: engine.status(blank()).records == 5)
+        bench.until(engine, engine.drained)
+        assert self.said(kafka) == [0, 499]
+
+    def test_it_is_on_the_disk_before_its_place_is_passed(self, bench: Bench) -> None:
+        engine = bench.engine(Kafka(), Gap(count=5))
+        bench.until(engine, engine.drained)
+        assert bench.spool.counted[0] == 499
+
+    def test_a_clean_stop_leaves_a_last_heartbeat(self, bench: Bench) -> None:
+        kafka = Kafka(at_once=False)
+        engine = bench.engine(kafka, Gap(count=5))
+        bench.until(engine, lambda: engine.status(blank()).records == 5)
+        kafka.at_once = True
+        bench.stop(engine)
+        assert self.said(kafka)[-1] == 499
+
+    def test_a_crash_before_the_next_heartbeat_forgets_nothing(self, bench: Bench) -> None:
+        kafka, log = Kafka(), Gap()
+        engine = bench.engine(kafka, log)
+        bench.until(engine, lambda: self.said(kafka) == [0])
+        log.length = 5
+        bench.until(engine, lambda: len(kafka.record_ids()) == 5)
+        assert self.said(kafka) == [0]
+        bench.bookmarks().save(bench.spool.acked)
+        bench.engines.remove(engine)
+        for reader_ in engine._readers:
+            reader_.ask_to_stop()
+        abandon(bench.spool)
+        kafka = Kafka()
+        engine = bench.engine(kafka, Gap(count=5))
+        bench.until(engine, engine.drained)
+        assert self.said(kafka)[0] == 499
+
+    def test_what_kafka_or_readers_refuse_is_said_after_a_restart_too(self, bench: Bench) -> None:
+        kafka = Kafka()
+        engine = bench.engine(kafka, Nobodys(count=3))
+        kafka.refused = 2
+        bench.until(engine, lambda: engine.status(blank()).refused == 5)
+        bench.stop(engine)
+        kafka = Kafka()
+        engine = bench.engine(kafka, Log(count=1))
+        bench.until(engine, engine.drained)
+        beats = [r for e in kafka.sent for r in e.bundle.report.records]
+        assert {beat.dropped for beat in beats if isinstance(beat, Heartbeat)} == {5}
+
+
+class Nobodys(Log):
+    """Events of a computer whose name can be none."""
+
+    def read(self, limit: int) -> Sequence[Item]:
+        return [replace(item, origin="a|b") for item in super().read(limit)]
+
+
+class TestDeadSources:
+    """Nothing that is dead looks well."""
+
+    def test_one_that_raises_is_a_problem(self, bench: Bench) -> None:
+        engine = bench.engine(Kafka(), Failing("eventlog"), Log())
+        bench.until(engine, lambda: bool(engine.status(blank()).problems()))
+        assert engine.status(blank()).problems() == ("source eventlog: RuntimeError: driver fault",)
+
+    def test_one_that_hangs_is_a_problem_and_falls_behind(self, bench: Bench) -> None:
+        class HangsLater(Hanging):
+            def read(self, limit: int) -> Sequence[Item]:
+                return Log.read(self, limit) if self._place < 3 else super().read(limit)
+
+        hanging = HangsLater()
+        hanging.length = 3
+        engine = bench.engine(Kafka(), hanging, Log())
+        bench.until(engine, lambda: engine.status(blank()).records == 3)
+        bench.clock.advance(300)
+        engine.step()
+        status = engine.status(blank())
+        assert any("source hangs: hangs" in problem for problem in status.problems())
+        assert status.sources["hangs"].channels["System"].lag_s >= 300
+        hanging.let_go.set()
+
+    def test_one_without_a_channel_that_nodes_are_judged_by_is_a_problem(
+        self, bench: Bench
+    ) -> None:
+        log = Log("eventlog")
+        log.trouble, log.misses = "System: access denied", True
+        engine = bench.engine(Kafka(), log)
+        bench.until(engine, lambda: bool(engine.status(blank()).problems()))
+        assert engine.status(blank()).problems() == ("source eventlog: System: access denied",)
+
+
 class Made:
     """The parts of a runtime whose sources and Kafka are the test's."""
 
     def __init__(self) -> None:
         self.logs: list[Log] = []
         self.settings: list[Settings] = []
+        self.domains: list[str] = []
         self.kafka = Kafka()
         self.refuses = ""
         self.refuses_kafka = ""
@@ -379,6 +566,7 @@ class Made:
         return [self.logs[-1]]
 
     def pipeline(self, settings: Settings, node: Node) -> Pipeline:
+        self.domains.append(node.domain)
         return Pipeline(settings, node.name, node.domain, "1")
 
     def shipper(self, kafka: KafkaSettings) -> Kafka:
@@ -463,16 +651,77 @@ class TestReload:
     def test_a_refused_shipper_leaves_the_spool_to_the_next_try(
         self, running: Running, made: Made
     ) -> None:
-        running.until(lambda: len(made.logs) == 1)
+        running.until(lambda: len(made.kafka.record_ids()) == 10)
         made.refuses_kafka = "kafka.password_file: is empty"
         running.write("[kafka]\ntimeout_s = 2")
         running.until(lambda: "is empty" in running.runtime.status().settings_trouble)
         assert not running.runtime.status().problems()
 
+    def test_a_spool_that_cannot_be_opened_for_a_moment_refuses_no_settings(
+        self, running: Running, made: Made, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tries: list[None] = []
+
+        def unreliable(*args: Any) -> Spool:  # noqa: ANN401 - whatever a spool takes
+            tries.append(None)
+            if len(tries) <= 2:
+                raise KbwatchError("the spool can't be opened: no space left on device")
+            return Spool(*args)
+
+        running.until(lambda: len(made.kafka.record_ids()) == 10)
+        monkeypatch.setattr(runtime, "Spool", unreliable)
+        monkeypatch.setattr(runtime, "_TRY_AGAIN_S", 0.01)
+        running.write("[logs]\nmax_level = 2")
+        running.until(lambda: len(tries) == 3)
+        running.until(lambda: not running.runtime.status().problems())
+        assert made.settings[-1].logs.max_level == 2
+        assert not running.runtime.status().settings_trouble
+
     def test_what_needs_a_restart_is_named(self, running: Running, made: Made) -> None:
         running.write("http_port = 9477")
         running.until(lambda: running.runtime.status().restart_needed == ("http_port",))
         assert len(made.logs) == 1
+
+
+class TestCluster:
+    """The failure domain follows the cluster, whose service may come up after the collector."""
+
+    @pytest.fixture
+    def cluster(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+        values: dict[str, str] = {}
+
+        class Registry:
+            def values(self, key: str) -> Mapping[str, object]:
+                if key == "Cluster" and values:
+                    return values
+                raise WindowsApiError(Fault.NOT_FOUND)
+
+        monkeypatch.setattr(windows_api, "registry", Registry)
+        return values
+
+    def test_a_cluster_that_comes_up_later_is_the_domain_from_then_on(
+        self, cluster: dict[str, str], running: Running, made: Made
+    ) -> None:
+        running.until(lambda: len(made.kafka.record_ids()) == 10)
+        cluster["ClusterName"] = "HV-C01"
+        running.until(lambda: made.domains[-1] == "hv-c01")
+        running.until(lambda: running.runtime.status().domain == "hv-c01")
+        running.until(lambda: bool(made.logs[-1].opened))
+        assert made.logs[-1].opened == ["10"]
+        assert len(made.domains) == 2
+
+    def test_parts_that_fail_just_then_take_no_settings_back(
+        self, cluster: dict[str, str], running: Running, made: Made, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(runtime, "_TRY_AGAIN_S", 0.01)
+        running.until(lambda: len(made.kafka.record_ids()) == 10)
+        running.write("[logs]\nmax_level = 2")
+        running.until(lambda: len(made.settings) == 2)
+        made.refuses_kafka = "kafka.password_file: is empty"
+        cluster["ClusterName"] = "HV-C01"
+        running.until(lambda: running.runtime.status().domain == "hv-c01")
+        assert made.settings[-1].logs.max_level == 2
+        assert not running.runtime.status().settings_trouble
 
 
 class TestRuntime:

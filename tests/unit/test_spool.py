@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
-from collectors.spool.bundle import Bundle, Priority
+from collectors.spool.bundle import Priority
 from collectors.spool.spool import Spool
 from schemas.errors import KbwatchError
-from schemas.reports import Event
 from tests.fixtures.spooling import (
     MIB,
     Opener,
@@ -66,14 +64,14 @@ class TestOrder:
         spool.done(first.seq)
         assert spool.depth == 7
 
-    def test_halves_of_characters_are_replaced_and_all_else_is_kept(self, opened: Opener) -> None:
-        broken = Event(t_ms=1, channel="System", provider="p\ud83d", id=1, data={"a": "\udc00ä😀"})
-        report = replace(bundle(1).report, records=[broken, broken])
+    def test_what_is_handed_out_at_once_is_bounded_in_bytes_but_one_always_is(
+        self, opened: Opener
+    ) -> None:
         spool = opened()
-        spool.append([Bundle(report, Priority.KEEP)])
-        (entry,) = spool.take(1)
-        mended = replace(broken, provider="p\ufffd", data={"a": "\ufffdä😀"})
-        assert entry.bundle.report == replace(report, records=[mended, mended])
+        spool.append([bundle(i, Priority(i % 3), 10_000) for i in range(5)])
+        assert [number(entry.bundle) for entry in spool.take(9, 25_000)] == [0, 1]
+        assert [number(entry.bundle) for entry in spool.take(9, 1)] == [2]
+        assert [number(entry.bundle) for entry in spool.take(9, 99_000)] == [3, 4]
 
 
 class TestPositions:

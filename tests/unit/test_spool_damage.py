@@ -70,6 +70,20 @@ class TestDurability:
         spool.take(0)
         assert fsync.count == before + 1
 
+    def test_while_the_disk_refuses_what_is_on_it_is_still_handed_out(
+        self, opened: Opener, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock, fsync = Clock(), Fsync(monkeypatch)
+        spool = opened(small(fsync_s=1.0), clock)
+        spool.append([bundle(0)])
+        spool.append([bundle(1)])
+        clock.now, fsync.fails = 1.0, True
+        assert numbers(spool) == [0]
+        assert "Input/output error" in spool.trouble
+        fsync.fails = False
+        assert numbers(spool) == [1]
+        assert spool.trouble == ""
+
     def test_fsync_s_0_is_at_each_append(
         self, opened: Opener, monkeypatch: pytest.MonkeyPatch
     ) -> None:

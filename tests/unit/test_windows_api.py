@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from collectors.sources import windows_api
-from collectors.sources.windows_api import EventLogApi, Fault, LogState, WindowsApiError
+from collectors.windows import api as windows_api
+from collectors.windows.api import EventLogApi, Fault, LogState, WindowsApiError
 from schemas.errors import KbwatchError
 
 

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from collectors.runtime.log import Log
+from collectors.log import Log
 from collectors.sources.source import Item, Source
 from schemas.errors import KbwatchError
 from schemas.reports import ChannelHealth
@@ -17,6 +18,7 @@ _IDLE_S = 0.2
 _HAND_OVER_S = 0.2
 # A log that is written all the time is looked at five times a second, not at each event.
 _GATHER_S = 0.2
+_LAGS_S = 60.0  # longer than a read takes
 _HANGS_S = 240.0  # longer than a PowerShell script may take
 _TRY_AGAIN_S = 30.0
 
@@ -53,27 +55,43 @@ class Reader:
         self._answered_s = now_s()
         self._trouble = ""
         self._delivers = True
+        self._misses = False
+        self._channels_s = now_s()
         self._channels: Mapping[str, ChannelHealth] = {}
         self._empty_reads = 0
 
     @property
     def trouble(self) -> str:
         """Why nothing comes just now; empty: all is well."""
-        silent_s = self._now_s() - self._answered_s
-        if self._thread.is_alive() and silent_s > _HANGS_S:
+        if self._hangs:
+            silent_s = self._now_s() - self._answered_s
             return f"hangs: no answer for {silent_s:.0f} s"
         return self._trouble
 
     @property
     def delivers(self) -> bool:
         """Whether any of the source can be read just now."""
-        hangs = self._thread.is_alive() and self._now_s() - self._answered_s > _HANGS_S
-        return self._delivers and not hangs
+        return self._delivers and not self._hangs
+
+    @property
+    def misses(self) -> bool:
+        """Whether something can't be read that nodes are judged by, or the source is dead."""
+        return self._misses or self._hangs
 
     @property
     def channels(self) -> Mapping[str, ChannelHealth]:
-        """How far each channel had been read after the last read."""
-        return self._channels
+        """How far each channel was read; a source that does not answer falls behind in all."""
+        silent_s = self._now_s() - self._channels_s
+        if silent_s < _LAGS_S:
+            return self._channels
+        return {
+            name: replace(health, lag_s=health.lag_s + int(silent_s))
+            for name, health in self._channels.items()
+        }
+
+    @property
+    def _hangs(self) -> bool:
+        return self._thread.is_alive() and self._now_s() - self._answered_s > _HANGS_S
 
     @property
     def exhausted(self) -> bool:
@@ -113,7 +131,9 @@ class Reader:
         self._answered_s = self._now_s()
         self._note_trouble(self._source.trouble)
         self._delivers = self._source.delivers
+        self._misses = self._source.misses
         self._channels = self._source.channels()
+        self._channels_s = self._answered_s
         if not items:
             self._empty_reads += 1
             self._stop.wait(_IDLE_S)
@@ -145,6 +165,7 @@ class Reader:
         self._answered_s = self._now_s()
         self._empty_reads = 0
         self._delivers = False
+        self._misses = True
         self._note_trouble(trouble)
         self._stop.wait(_TRY_AGAIN_S)
 

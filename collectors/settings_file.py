@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from collectors.runtime.log import Log
+from collectors.log import Log
 from collectors.settings import Settings, load
 from schemas.config import COLLECTOR_PREFIX
 from schemas.errors import KbwatchError

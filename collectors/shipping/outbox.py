@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from collectors.runtime.log import Log
+from collectors.log import Log
 from collectors.spool.bookmark import Bookmarks
 from collectors.spool.spool import Entry, Spool
 from schemas.errors import KbwatchError
@@ -27,6 +27,10 @@ class Shipping(Protocol):
     def refused(self) -> int:
         """Records that Kafka will never take; they count as acknowledged."""
 
+    @property
+    def room_bytes(self) -> int:
+        """How much may be submitted now; 0: there is no connection, or too much is in flight."""
+
     def submit(self, entry: Entry) -> bool:
         """Begin to send; False: not now."""
 
@@ -40,7 +44,8 @@ class Shipping(Protocol):
 class Outbox:
     """Sends what the spool hands out, in its order, and again what failed.
 
-    Law: the bookmark is what the spool says is acknowledged, saved at most once a second.
+    Laws: the bookmark is what the spool says is acknowledged, saved at most once a second. No more
+    is held in memory than the shipper takes, and nothing while there is no connection.
     """
 
     def __init__(
@@ -51,25 +56,25 @@ class Outbox:
         self._bookmarks = bookmarks
         self._now_s = now_s
         self._ready: deque[Entry] = deque()
-        self._submitted: dict[int, Entry] = {}
+        self._submitted: set[int] = set()
         self._next_save_s = now_s()
         self._last_ack_s: float | None = None
         self._waiting_since_s: float | None = None
         self._said_trouble = False
+        self._save_trouble = ""
+        self._refused = shipper.refused
         self.acked = 0
         """Reports that Kafka has acknowledged."""
-        self.trouble = ""
-        """Why the bookmarks can't be saved."""
+
+    @property
+    def trouble(self) -> str:
+        """Why the spool or the bookmarks can't be put on the disk."""
+        return self._spool.trouble or self._save_trouble
 
     @property
     def in_flight(self) -> int:
         """Reports that wait for their acknowledgement."""
         return len(self._submitted)
-
-    @property
-    def refused(self) -> int:
-        """Records that Kafka will never take."""
-        return self._shipper.refused
 
     @property
     def broker_trouble(self) -> str:
@@ -94,15 +99,18 @@ class Outbox:
                 self._ready.extend(self._taken())
             if not self._ready or not self._shipper.submit(self._ready[0]):
                 break
-            entry = self._ready.popleft()
-            self._submitted[entry.seq] = entry
+            self._submitted.add(self._ready.popleft().seq)
         acked, failed = self._shipper.poll(wait_s)
         self._note_trouble(bool(acked))
-        for seq in sorted(failed, reverse=True):
-            self._ready.appendleft(self._submitted.pop(seq))
+        self._count_refused()
         for seq in acked:
-            self._submitted.pop(seq, None)
+            self._submitted.discard(seq)
             self._spool.done(seq)
+        if failed:
+            # Its order is kept when all that is behind it is handed out again too.
+            self._submitted.clear()
+            self._ready.clear()
+            self._spool.give_back()
         if acked:
             self.acked += len(acked)
             self._last_ack_s = self._waiting_since_s = self._now_s()
@@ -121,11 +129,11 @@ class Outbox:
         try:
             self._bookmarks.save(self._spool.acked)
         except KbwatchError as error:
-            if not self.trouble:
+            if not self._save_trouble:
                 _log.warning("bookmarks can't be saved", error=error)
-            self.trouble = str(error)
+            self._save_trouble = str(error)
         else:
-            self.trouble = ""
+            self._save_trouble = ""
 
     def close(self, timeout_s: float) -> None:
         """Disconnect, after ``timeout_s`` for last acknowledgements if Kafka answers at all."""
@@ -135,6 +143,13 @@ class Outbox:
         self._shipper.close(0.0)
         self.ship(0.0)
         self.save(now=True)
+
+    def _count_refused(self) -> None:
+        """They count as acknowledged: before the spool forgets them they must be counted."""
+        refused = self._shipper.refused
+        self._spool.losses.refuse(refused - self._refused)
+        self._refused = refused
+        self._spool.losses.save()
 
     def _note_trouble(self, answered: bool) -> None:
         trouble = self._shipper.trouble
@@ -146,9 +161,10 @@ class Outbox:
             self._said_trouble = False
 
     def _taken(self) -> list[Entry]:
-        try:
-            return self._spool.take(_ENTRIES_AT_A_TIME)
-        except KbwatchError as error:
-            # What was appended can't be brought to the disk: the next append will find the same.
-            _log.warning("the spool can't be synced", error=error)
+        room_bytes = self._shipper.room_bytes
+        if not room_bytes:
             return []
+        entries = self._spool.take(_ENTRIES_AT_A_TIME, room_bytes)
+        if self._spool.trouble:
+            _log.warning("the spool can't be synced", error=self._spool.trouble)
+        return entries

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from collectors.command.install import SERVICE
-from collectors.runtime.log import Log, configure, set_level
+from collectors.durable import keep_files_private
+from collectors.log import Log, configure, set_level
 from collectors.runtime.parts import WindowsParts
 from collectors.runtime.runtime import Runtime, served
-from collectors.runtime.settings_file import SettingsFile
 from collectors.settings import data_dir_of
-from collectors.spool.durable import keep_files_private
+from collectors.settings_file import SettingsFile
 from schemas.errors import KbwatchError
 
 LOG_FILE = Path("log") / "collector.log"

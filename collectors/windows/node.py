@@ -4,8 +4,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from collectors.durable import replace_file
 from collectors.settings import NodeSettings
-from collectors.sources import windows_api
+from collectors.windows import api as windows_api
 from schemas.errors import KbwatchError
 from schemas.windows.names import node_name
 
@@ -49,7 +50,7 @@ def remember_cluster(data_dir: Path, registry: windows_api.RegistryApi | None = 
     if not cluster:
         path.unlink(missing_ok=True)
     elif _remembered(path) != cluster:
-        path.write_text(cluster, encoding="utf-8")
+        replace_file(path, cluster.encode())
 
 
 def cluster_name(data_dir: Path, registry: windows_api.RegistryApi) -> str:

@@ -1,12 +1,11 @@
-"""Which events are read: channels, their queries for Windows, and the same rule as a predicate.
+"""Which events are read: channels, and their queries for Windows.
 
 An event is wanted for its level (critical to warning, ``logs.max_level``) or for its kind: levels
 don't tell of patches and boots, most of which are logged as information, servicing even below that.
-Queries and predicate are made of the same clauses.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from itertools import groupby
 from xml.sax.saxutils import escape
@@ -106,17 +105,14 @@ class Selection:
             _check(name, xpath)
         levels = _levels(settings.max_level)
         channels = _channels(settings, [name for name, _ in own.values()])
-        self._rules: dict[str, _Rule | None] = {}
         subscriptions = []
         for channel in channels:
             clauses = (*levels, *channel.kinds)
             folded = channel.name.casefold()
             if folded in own:
                 paths = [own[folded][1]]
-                self._rules[folded] = None
             else:
                 paths = [path for clause in clauses for path in xpaths(clause)]
-                self._rules[folded] = _Rule(clauses)
             if paths:
                 query = _query_list(channel.name, paths)
                 subscriptions.append(Subscription(channel.name, query, channel.optional))
@@ -124,40 +120,10 @@ class Selection:
         """What to subscribe to, in the order in which channels were named; without those of which
         nothing would be selected."""
 
-    def wanted(self, event: Event, channel: str = "") -> bool:
-        """Whether the queries would select this event; for sources that can't be asked by query.
-
-        ``channel`` is the log it was read from, when that is not the event's own (forwarded
-        events). Providers are compared regardless of case. Where an XPath of one's own is set, a
-        source's choice stands: everything is wanted.
-        """
-        folded = (channel or event.channel).casefold()
-        if folded not in self._rules:
-            return False
-        rule = self._rules[folded]
-        return rule is None or rule.holds(event)
-
 
 def patch_or_boot(event: Event) -> bool:
     """Whether an event is one of the kinds that are wanted whatever their level."""
     return event.id in _kinds().get(event.provider[:256].casefold(), ())
-
-
-class _Rule:
-    """Clauses, indexed."""
-
-    def __init__(self, clauses: Iterable[Clause]) -> None:
-        self._levels: set[int] = set()
-        self._ids: dict[str, set[int]] = {}
-        for clause in clauses:
-            self._levels.update(clause.levels)
-            for provider in clause.providers:
-                self._ids.setdefault(provider.casefold(), set()).update(clause.ids)
-
-    def holds(self, event: Event) -> bool:
-        if event.level in self._levels:
-            return True
-        return event.id in self._ids.get(event.provider[:256].casefold(), ())
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Windows itself: the thin calls into it, and who this computer is."""
