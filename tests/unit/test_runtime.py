@@ -463,7 +463,7 @@ class TestReload:
     def test_a_refused_shipper_leaves_the_spool_to_the_next_try(
         self, running: Running, made: Made
     ) -> None:
-        running.until(lambda: len(made.logs) == 1)
+        running.until(lambda: len(made.kafka.record_ids()) == 10)
         made.refuses_kafka = "kafka.password_file: is empty"
         running.write("[kafka]\ntimeout_s = 2")
         running.until(lambda: "is empty" in running.runtime.status().settings_trouble)
