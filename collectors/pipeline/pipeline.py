@@ -100,7 +100,7 @@ class Pipeline:
         depth: int,
     ) -> None:
         """Say in the next reports that this node is alive, what was lost since the collector
-        started, and how many reports are waiting in the spool.
+        started, and how many records are waiting in the spool.
 
         ``dropped`` goes out with what was refused here; suppressed events are told by summaries.
         """
