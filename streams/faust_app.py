@@ -21,6 +21,7 @@ from schemas.errors import KbwatchError
 from schemas.settings import Settings
 from schemas.topics import BROKER_MAX_BYTES
 from streams import log, metrics
+from streams.faust_transport import Transport
 from streams.kafka_io import addresses, check_broker
 from streams.progress import watch_progress
 
@@ -81,6 +82,8 @@ def make_app(settings: Settings, name: str, buffered: int = 2 * _POLL_RECORDS) -
         broker_commit_livelock_soft_timeout=math.inf,
         worker_redirect_stdouts=False,
     )
+
+    app.transport = Transport(app.conf.broker_consumer, app)
 
     @app.on_rebalance_complete.connect
     async def stop_flow(*_: object, **__: object) -> None:

@@ -91,7 +91,7 @@ class Collecting:
 
     def kill(self) -> None:
         """End it as a power cut does."""
-        kill(self._running())
+        kill(self._running(), self._workers.log)
         self._process = None
 
     def stop(self) -> None:

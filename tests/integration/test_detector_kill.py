@@ -18,6 +18,7 @@ from schemas.topics import VERDICTS, all_topics
 from schemas.verdicts import Verdict
 from streams.topics_admin import apply_topics
 from tests.integration.detecting import Compacted, Detecting, Finals, stream
+from tests.integration.slow_seek import HELD_OPEN
 from tests.integration.workers import eventually, kill
 
 pytestmark = pytest.mark.slow
@@ -78,7 +79,7 @@ async def test_a_worker_killed_again_and_again_changes_nothing(
         await detecting.produce(items[begin : begin + step])
         await detecting.progress(beyond=before)
         await detecting.produce(items[begin + step : begin + 2 * step])
-        kill(worker)
+        kill(worker, detecting.workers.log)
         assert await detecting.committed() < detecting.produced
         worker = detecting.workers.start()
     await detecting.produce(items[6 * step :])
@@ -98,7 +99,7 @@ async def test_one_of_two_workers_killed_and_restarted_changes_nothing(
     await detecting.produce(items[: half // 2])
     await detecting.progress(beyond=0)
     await detecting.produce(items[half // 2 : half])
-    kill(second)
+    kill(second, detecting.workers.log)
     assert await detecting.committed() < detecting.produced
     await detecting.produce(items[half : half + half // 2])
     detecting.workers.start("2")
@@ -120,7 +121,7 @@ async def test_a_worker_that_joins_and_one_that_is_gone_for_good_change_nothing(
     await detecting.produce(items[half // 2 : half])
     await both_have_a_share(detecting)
     await detecting.produce(items[half : half + half // 2])
-    kill(first)
+    kill(first, detecting.workers.log)
     await detecting.produce(items[half + half // 2 :])
 
     finals = await detecting.finals(undisturbed.finals.verdicts)
@@ -167,9 +168,32 @@ async def test_a_broker_slow_to_say_what_is_committed_changes_nothing(
         worker = detecting.workers.start()
         await detecting.produce(items[:half])
         await detecting.progress(beyond=0)
-        kill(worker)
+        kill(worker, detecting.workers.log)
         detecting.workers.start()
         await detecting.produce(items[half:])
+
+        finals = await detecting.finals(undisturbed.finals.verdicts)
+        assert finals.unlike(undisturbed.finals) == []
+    finally:
+        detecting.workers.kill_all()
+
+
+async def test_a_partition_without_a_commit_is_read_from_its_beginning(
+    kafka_settings: KafkaSettings, tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    detecting = Detecting(kafka_settings, tmp_path, ("-m", "tests.integration.slow_seek"))
+    items = stream()
+    of_one_domain = [item for item in items if item.key == items[0].key]
+    rest = [item for item in items if item.key != items[0].key]
+    try:
+        worker = detecting.workers.start()
+        await detecting.produce(of_one_domain)
+        await detecting.progress(beyond=0)
+        kill(worker, detecting.workers.log)
+        detecting.workers.log.write_text("")
+        detecting.workers.start()
+        await detecting.workers.says(HELD_OPEN)
+        await detecting.produce(rest)
 
         finals = await detecting.finals(undisturbed.finals.verdicts)
         assert finals.unlike(undisturbed.finals) == []

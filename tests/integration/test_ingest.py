@@ -208,7 +208,7 @@ async def test_a_killed_worker_loses_nothing(ingest: Ingest) -> None:
         worker = ingest.workers.start()
         await ingest.progress(beyond)
         assert await ingest.committed() < len(events), "too quick to be killed midway"
-        kill(worker)
+        kill(worker, ingest.workers.log)
     ingest.workers.start()
     await ingest.done(len(events))
 

@@ -63,6 +63,14 @@ class Workers:
         self._started.append(process)
         return process
 
+    async def says(self, words: str) -> None:
+        """Wait until ``log`` has ``words``."""
+
+        async def lines() -> str:
+            return self.log.read_text()
+
+        await eventually(lines, lambda text: words in text, self.log)
+
     def stop_all(self) -> set[int]:
         """Ask the workers that run to end; their exit codes."""
         running = [process for process in self._started if process.poll() is None]
@@ -76,10 +84,10 @@ class Workers:
             process.wait()
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a worker as a power cut does."""
+def kill(process: subprocess.Popen[bytes], log: Path) -> None:
+    """End a worker as a power cut does; fails with its log when it had ended by itself before."""
     process.kill()
-    assert process.wait(_STOP_S) == -signal.SIGKILL, "it had ended by itself before"
+    assert process.wait(_STOP_S) == -signal.SIGKILL, log.read_text()[-20_000:]
 
 
 async def eventually(
