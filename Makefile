@@ -57,17 +57,25 @@ test: setup ## everything that CI runs
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
-.PHONY: seeds bench margins
+.PHONY: seeds bench margins regbench regbench-full
 seeds: $(STAMP) ## KB5062557's month for SEED 1 to 20, with and without the defect, without a broker
-	$(BIN)/python -m streams.regbench.runner seeds --seeds 1-20
-	$(BIN)/python -m streams.regbench.runner seeds --seeds 1-20 --harmless
+	$(BIN)/python -m streams.regbench.runner --seeds 1-20
+	$(BIN)/python -m streams.regbench.runner --seeds 1-20 --harmless
 
 bench: setup ## what detection and a collector cost; writes build/bench/{summary,collector}.json
 	$(BIN)/python -m tests.bench.detection
 	$(BIN)/python -m tests.bench.collector
 
+regbench: $(STAMP) ## KB-RegBench, a few roll-outs of everything, into docs/regbench.md: minutes
+	$(BIN)/kbwatch regbench run
+	$(BIN)/kbwatch regbench report
+
+regbench-full: $(STAMP) ## all of it: says how long it takes, goes on where it was stopped
+	$(BIN)/kbwatch regbench run --full
+	$(BIN)/kbwatch regbench report
+
 margins: $(STAMP) ## learn the shipped default margins anew (design seeds)
-	$(BIN)/python -m streams.regbench.runner margins --out streams/detection/default_margins.toml
+	$(BIN)/python -m streams.regbench.design --out streams/detection/default_margins.toml
 
 .PHONY: format
 format: $(STAMP) ## put the code into shape

@@ -35,7 +35,7 @@ Settings: a TOML file (--config FILE or KBW_CONFIG), over it KBW_* variables suc
 KBW_KAFKA_BOOTSTRAP, over both --set kafka.bootstrap=VALUE. --print-config shows what holds.
 """
 
-_MODULES_OF_EXTRAS = {"chdb": "embedded", "pyarrow": "embedded"}
+_MODULES_OF_EXTRAS = {"chdb": "embedded", "matplotlib": "bench", "pyarrow": "embedded"}
 # A disk that is full or gone, as against a fault of ours.
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _OURS = ("collectors", "dashboards", "schemas", "streams")

@@ -5,7 +5,11 @@ to one branch and replaces the previous one. All times are Unix milliseconds UTC
 corrected for the node's clock skew; weeks are ``t_ms // 604_800_000``.
 """
 
+from typing import Literal
+
 from msgspec import Struct
+
+Restart = Literal["", "announced", "booted"]
 
 
 class Onset(Struct, frozen=True, omit_defaults=True):
@@ -34,7 +38,16 @@ class NodePatch(Struct, frozen=True, omit_defaults=True):
     t_ms: int
     """When ``state`` was reached; for an effective KB the effective time."""
     end_ms: int | None = None
-    """When exposure ended (roll-back), if it did."""
+    """When exposure ended (roll-back, or the build of the fix), if it did."""
+
+
+class NodeChange(Struct, frozen=True):
+    """A driver, an agent or a firmware that came to a node, or changed its version there."""
+
+    name: str
+    version: str
+    t_ms: int
+    """When it was first seen; at the boot, if that was less than an hour before."""
 
 
 class NodeEvidence(Struct, frozen=True, omit_defaults=True):
@@ -55,6 +68,14 @@ class NodeEvidence(Struct, frozen=True, omit_defaults=True):
     weeks: dict[int, int] = {}
     """Onsets of any signature by week, for 26 weeks: the node's noise."""
     patches: tuple[NodePatch, ...] = ()
+    heartbeats: bool = False
+    """Whether heartbeats tell the service: only then does being late mean anything."""
+    restart: Restart = ""
+    """The restart within half an hour of the last sighting, or after it: announced, and no boot has
+    followed; or a boot, or a KB that took effect. Empty for none.
+    """
+    changes: tuple[NodeChange, ...] = ()
+    """The newest ones of the last 65 days, by name and version: suspects beside KBs."""
 
 
 class DomainEvidence(Struct, frozen=True, omit_defaults=True):

@@ -38,7 +38,7 @@ class Halt(Struct, frozen=True, omit_defaults=True):
     state: HaltState
     mode: Mode
     scope: str
-    """Which nodes are meant; the whole branch until a rule is found."""
+    """Which nodes are meant: the whole branch. A rule from few victims may be too narrow."""
     sentence: str
     signature: str
     crossing: Crossing

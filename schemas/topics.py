@@ -20,6 +20,7 @@ HALT_COMMANDS = "kbw-halt-commands"
 HALTS = "kbw-halts"
 HALT_DELIVERIES = "kbw-halt-deliveries"
 HEALTH = "kbw-health"
+CALIBRATION = "kbw-calibration"
 
 # A broker must take what is too large for us, so that it can be dead-lettered with a reason.
 BROKER_MAX_BYTES = 4 * MAX_MESSAGE_BYTES

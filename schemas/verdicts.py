@@ -64,6 +64,14 @@ class Left(Struct, frozen=True, omit_defaults=True):
 LEFT_LIMIT = 2_000
 
 
+class Blast(Struct, frozen=True):
+    """Nodes of the branch under the rule on which the KB is not in effect yet."""
+
+    nodes: int
+    staged: int
+    """Those among them that only need their reboot."""
+
+
 class Verdict(Struct, frozen=True, omit_defaults=True):
     """The answer per case, with what a sceptic needs to check it."""
 
@@ -107,5 +115,17 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
     """Smallest wealth with one site left out, at the halt or now: corroboration."""
     log_e_within: float | None = None
     """Wealth of bets within the domains alone, at the halt or now: the other corroboration."""
+    suspects: dict[str, float] = {}
+    """Who may have done it, as of the crossing that made the state: KB, or
+    ``change:<name>=<version>``, → probability. Empty while nothing was crossed.
+    """
+    confirmed_against: tuple[str, ...] = ()
+    """Other suspects that this KB explains the incidents 20 times better than, at their best."""
+    rule: tuple[str, ...] = ()
+    """Whom it hits, as of the same crossing: all literals hold (``role=hyperv``, ``bitlocker``).
+    Empty: no rule stands out among the branch's patched nodes.
+    """
+    blast: Blast | None = None
+    """Who would be hit next if the roll-out went on; None while nothing was crossed."""
     victim_nodes: tuple[str, ...] = ()
     incidents: tuple[Incident, ...] = ()

@@ -7,7 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from schemas.verdicts import Crossing, Verdict
+from schemas.verdicts import Blast, Crossing, Verdict
+from streams.detection.attribution import credible
+from streams.detection.wording import ruled
 from streams.tables import add_columns
 
 _STYLE = {"halt": "bold red", "warn": "bold yellow", "notice": "cyan", "quiet": "green"}
@@ -41,6 +43,8 @@ def _facts(v: Verdict) -> Table:
         *((name, _crossing(c)) for name, c in (("halt", v.halt), ("warn", v.warn)) if c),
         *([("notice", _crossing(v.notice))] if v.notice else []),
         *([("corroboration", _corroboration(v))] if v.log_e_within is not None else []),
+        *([("suspects", _suspects(v))] if v.suspects else []),
+        *([("whom it hits", _rule(v))] if v.suspects else []),
         ("could have shown", _power(v)),
         ("calibration", f"{v.calibration}; reports are {v.trust}"),
         ("left", _left(v)),
@@ -74,6 +78,22 @@ def _corroboration(v: Verdict) -> str:
     return (
         f"E = {_e(v.log_e_without_site or 0.0)} with any one site left out (needs 3), or "
         f"{_e(v.log_e_within or 0.0)} within domains alone (needs 20)"
+    )
+
+
+def _suspects(v: Verdict) -> str:
+    named = credible(v.suspects)
+    told = ", ".join(f"{name} ({100 * v.suspects[name]:.3g} %)" for name in named)
+    against = ", ".join(v.confirmed_against)
+    sure = f"; 20 times likelier than {against} at its best" if against else ""
+    return f"{told}: 95 % together, each as likely in advance{sure}"
+
+
+def _rule(v: Verdict) -> str:
+    blast = v.blast or Blast(0, 0)
+    return (
+        f"{ruled(v.rule)}; {blast.nodes} such nodes still without it, {blast.staged} of them "
+        f"staged (hold the reboot)"
     )
 
 

@@ -102,7 +102,7 @@ def check(
     try:
         findings.append(Finding("Kafka", True, probe(settings.kafka)))
     except KbwatchError as error:
-        findings.append(Finding("Kafka", False, str(error)))
+        findings.append(Finding("Kafka", False, str(error).removeprefix("Kafka at ")))
     return Check(
         ok=all(finding.ok for finding in findings),
         node=node,
@@ -176,8 +176,9 @@ def _redaction(redact: RedactSettings) -> Finding:
     rules = [
         name for name in ("users", "sids", "addresses", "command_lines") if getattr(redact, name)
     ]
-    own = len(redact.patterns)
-    return Finding("redact", True, f"{', '.join(rules) or 'nothing'}, {own} patterns of your own")
+    if redact.patterns:
+        rules.append(f"own patterns: {len(redact.patterns)}")
+    return Finding("redact", True, ", ".join(rules) or "nothing")
 
 
 def _read(source: Source, findings: list[Finding], now_s: Callable[[], float]) -> Sequence[Item]:

@@ -28,14 +28,15 @@ DryRun = Annotated[
 
 
 def install_command(config: CollectorConfig = None, dry_run: DryRun = False) -> None:
-    """Make this a Windows service with least privilege, or bring an older one up to date.
+    """Make this a Windows service with least privilege.
 
     \b
     kbwatch-collector install --config C:\\ProgramData\\kbwatch\\collector.toml
     kbwatch-collector install --config C:\\ProgramData\\kbwatch\\collector.toml --dry-run
 
-    The service runs as a virtual account that may read event logs, its settings and secrets, and
-    write its data_dir. Needs an elevated prompt, and a Python that is no virtual environment.
+    An older one is brought up to date. The service runs as a virtual account that may read event
+    logs, its settings and secrets, and write its data_dir. Needs an elevated prompt, and a Python
+    that is no virtual environment.
     """
     path, settings = _config_of_a_service(config)
     check_security(settings.kafka)
@@ -55,9 +56,10 @@ def install_command(config: CollectorConfig = None, dry_run: DryRun = False) -> 
 
 
 def uninstall_command(config: CollectorConfig = None, dry_run: DryRun = False) -> None:
-    """Remove the service, its membership and what it has in data_dir; the settings file stays.
+    """Remove the service and what it has; settings stay.
 
-    What was not sent yet is in data_dir, and goes too: `kbwatch-collector status` says how much.
+    Its membership in Event Log Readers and what it has in data_dir go; what was not sent yet too:
+    `kbwatch-collector status` says how much.
     Settings that are broken or gone hold up nothing: what could not be removed is said at the end.
     """
     removing = install.remove_steps()

@@ -21,7 +21,7 @@ from schemas.reports import Name, NodeReport
 
 
 def replay_evtx(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help=".evtx files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help=".evtx files.")],
     out: Annotated[
         str,
         typer.Option(
@@ -60,7 +60,7 @@ def replay_evtx(
     overrides: Set = None,
     print_config: PrintConfig = False,
 ) -> None:
-    """Replay recorded Windows logs as the reports that their nodes would have sent.
+    """Replay recorded Windows logs as their nodes' reports.
 
     \b
     kbwatch-collector replay-evtx System.evtx --out - | head -n 1
@@ -122,16 +122,19 @@ def _write(files: list[Path], settings: Settings, out: str) -> None:
 
 
 def _read(files: list[Path], settings: Settings) -> Iterator[tuple[NodeReport, ...]]:
+    from collectors.pipeline.recorded import recorded
     from collectors.sources.evtx_file import read_log
 
     for path in files:
-        log = read_log(path, settings.node.fleet, settings.node.site, settings.redact)
-        yield log.reports
-        for line in log.unreadable:
+        log = read_log(path)
+        made = recorded(log.events, settings.node.fleet, settings.node.site, settings.redact)
+        yield made.reports
+        left_out = (*log.unreadable, *made.unfit)
+        for line in left_out:
             typer.echo(f"{path}: unreadable: {' '.join(line.split())}", err=True)
         typer.echo(
-            f"{path}: node {log.node}, {log.records} records in {len(log.reports)} reports, "
-            f"{len(log.unreadable)} unreadable",
+            f"{path}: node {made.node}, {len(log.events)} records in {len(made.reports)} reports, "
+            f"{len(left_out)} unreadable",
             err=True,
         )
 

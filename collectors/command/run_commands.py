@@ -23,13 +23,14 @@ from schemas.cli_options import AsJson, CollectorConfig, PrintConfig, Set
 def run(
     config: CollectorConfig = None, overrides: Set = None, print_config: PrintConfig = False
 ) -> None:
-    """Read and ship until Ctrl-C or SIGTERM, then end within ten seconds.
+    """Read and ship until Ctrl-C or SIGTERM.
 
     \b
     kbwatch-collector run --config C:\\ProgramData\\kbwatch\\collector.toml
     kbwatch-collector run --set kafka.bootstrap=broker:9092 --set http_port=9477
 
-    A changed settings file takes effect within ten seconds; one with an error changes nothing.
+    A changed settings file takes effect within ten seconds; one with an error changes nothing. It
+    ends within ten seconds.
     """
     from collectors.runtime.parts import WindowsParts
     from collectors.runtime.runtime import Runtime, served
@@ -50,10 +51,10 @@ def once(
     overrides: Set = None,
     print_config: PrintConfig = False,
 ) -> None:
-    """Read what is there, ship it, and exit 0 when Kafka has acknowledged all of it.
+    """Read what is there, ship it, and end.
 
-    Exit 1: not everything was acknowledged in time; it is in the spool, and the next run goes on.
-    For scheduled tasks, and to try a new set-up.
+    Exit 0: Kafka has acknowledged all of it; 1: not everything was acknowledged in time; it is in
+    the spool, and the next run goes on. For scheduled tasks, and to try a new set-up.
     """
     from collectors.runtime.parts import WindowsParts
     from collectors.runtime.runtime import Runtime
@@ -81,7 +82,9 @@ def check_command(
     overrides: Set = None,
     print_config: PrintConfig = False,
 ) -> None:
-    """Say what would be read and shipped, try the sources and the broker; ship nothing.
+    """Say what would be read; try sources and broker.
+
+    Nothing is shipped, and no bookmark is moved.
 
     Exit 0: all is well; 1: something is wrong; 2: the settings or the command line are.
     """
@@ -106,9 +109,10 @@ def status_command(
     overrides: Set = None,
     print_config: PrintConfig = False,
 ) -> None:
-    """Say how the running collector is, from its data_dir.
+    """Say how the running collector is.
 
-    Exit 0: it runs and does its work; 1: it does not; 2: it can't be asked.
+    It reads what that writes into its data_dir. Exit 0: it runs and does its work; 1: it does not;
+    2: it can't be asked.
     """
     if print_config:
         shown(load(config, overrides or ()), print_config)

@@ -17,22 +17,21 @@ The spool, the pipeline, the shipper and the bookmarks belong to the thread that
 import queue
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
 from collectors.log import Log
+from collectors.pipeline.pipeline import Pipeline
 from collectors.runtime.status import SourceStatus, Status
 from collectors.settings import Settings
 from collectors.shipping.outbox import Outbox, Shipping
 from collectors.sources.reader import Batch, Reader
-from collectors.sources.source import Item, Source
+from collectors.sources.source import Source
 from collectors.spool.bookmark import Bookmarks
 from collectors.spool.bundle import Bundle
 from collectors.spool.spool import Spool
 from schemas.errors import KbwatchError
-from schemas.reports import ChannelHealth
 
 _JOIN_S = 3.0
 _LAST_ACKS_S = 3.0
@@ -44,30 +43,6 @@ _RETRY_SPOOL_S = 1.0
 _log = Log("collector")
 
 
-class Processing(Protocol):
-    """What the engine needs of a pipeline (collectors/pipeline/pipeline.py)."""
-
-    @property
-    def refused(self) -> int:
-        """Records that no reader would accept, since it was made."""
-
-    def take(self, source_name: str, items: Sequence[Item], now_ms: int) -> None:
-        """Select, limit and redact what a source read."""
-
-    def bundles(self, now_ms: int, force: bool = False) -> list[Bundle]:
-        """The reports that are due, or all of them."""
-
-    def heartbeat(
-        self,
-        now_ms: int,
-        channels: Mapping[str, ChannelHealth],
-        lost: int,
-        dropped: int,
-        depth: int,
-    ) -> None:
-        """Say in the next reports that this node is alive, and what was lost."""
-
-
 class Engine:
     """Runs the sources of one collector until it is told to stop."""
 
@@ -75,7 +50,7 @@ class Engine:
         self,
         settings: Settings,
         sources: Sequence[Source],
-        pipeline: Processing,
+        pipeline: Pipeline,
         spool: Spool,
         shipper: Shipping,
         bookmarks: Bookmarks,

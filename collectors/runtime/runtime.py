@@ -19,8 +19,9 @@ from msgspec.structs import replace
 from collectors import version
 from collectors.durable import FolderLock
 from collectors.log import Log, set_level
+from collectors.pipeline.pipeline import Pipeline
 from collectors.runtime import status as status_file
-from collectors.runtime.engine import Engine, Processing
+from collectors.runtime.engine import Engine
 from collectors.runtime.status import WRITTEN_EVERY_S, Status
 from collectors.settings import KafkaSettings, Settings
 from collectors.settings_file import SettingsFile
@@ -47,7 +48,7 @@ class Parts(Protocol):
     def sources(self, settings: Settings, node: Node) -> Sequence[Source]:
         """What is read, not opened yet."""
 
-    def pipeline(self, settings: Settings, node: Node) -> Processing:
+    def pipeline(self, settings: Settings, node: Node) -> Pipeline:
         """What makes reports of it."""
 
     def shipper(self, kafka: KafkaSettings) -> Shipping:

@@ -1,75 +1,95 @@
 """What a harmless roll-out showed: the negative controls that ρ is learned from."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 
 from schemas.evidence import DomainEvidence
 from streams.detection.chains import DAY_MS, HOUR_MS
 from streams.detection.fold import Shocks, onsets_of
-from streams.detection.margins import FLOOR, Control, Table, learn
-from streams.detection.members import Member
+from streams.detection.margins import FLOOR, Control, Rho, Table, learn
+from streams.detection.members import AGES, EXPOSED_MS, Member
 from streams.detection.tilt import HISTORY_MS
-from streams.detection.tree import NodeOnset, baseline, impact_chain, symptom_chain
+from streams.detection.tree import (
+    BASELINE_MS,
+    UPPER,
+    Baseline,
+    NodeOnset,
+    baseline,
+    impact_chain,
+    symptom_chain,
+)
 from streams.detection.wealth import EXPOSED_AGES
 
-Controls = dict[str, list[Control]]
-"""Per level: one Control per window."""
+Seen = tuple[Control, Control, Control]
+"""Per window."""
+Controls = dict[str, list[Seen]]
+"""By level; of ``sig:<class>`` one for each signature that the branch had logged before."""
 _ENOUGH = 5
+_NOTHING = Control(0, 0.0)
 """With fewer incidents on exposed nodes a level stays at the floor in that window."""
 
 
 def controls(
-    members: Sequence[Member], evidence: Sequence[DomainEvidence], started_ms: int
+    members: Sequence[Member],
+    evidence: Sequence[DomainEvidence],
+    started_ms: int,
+    chatter: frozenset[str],
 ) -> tuple[Controls, Controls]:
     """Observed and expected incidents of a harmless case, for incidents with impact and for all.
 
-    The expectation takes each level's rate over the branch in the 30 days before the case.
+    A level is expected at its rate over the branch in the 30 days before the case, where novel and
+    rare are told by what was known at the beginning of those; a single signature at its rate in
+    the 13 weeks before. Single signatures are looked at in the acute window only: what differs
+    between them is what restarts do to each.
     """
-    base = baseline(evidence, started_ms)
+    begin_ms = started_ms - HISTORY_MS
+    before, after = (baseline(evidence, t_ms, chatter) for t_ms in (begin_ms, started_ms))
     hours = _exposed_hours(members)
-    node_hours = HISTORY_MS / HOUR_MS * len(members)
-    both = []
+    out = []
     for part in (impact_chain, symptom_chain):
-        onsets = onsets_of(members, evidence, base, part, started_ms - HISTORY_MS)
-        both.append(_count(members, onsets, started_ms, hours, node_hours))
-    return both[0], both[1]
+        onsets = onsets_of(members, evidence, before, part, begin_ms)
+        past = _counted(members, [o for o in onsets if begin_ms <= o.t_ms < started_ms])
+        onsets = onsets_of(members, evidence, after, part, started_ms)
+        seen = _counted(members, [o for o in onsets if o.t_ms >= started_ms])
+        out.append(_compared(members, past, seen, after, hours))
+    return out[0], out[1]
 
 
-def _count(
-    members: Sequence[Member],
-    onsets: Sequence[NodeOnset],
-    started_ms: int,
-    hours: list[float],
-    node_hours: float,
-) -> Controls:
+_Counts = dict[str, list[int]]
+"""Level → onsets by age (members.Place)."""
+
+
+def _counted(members: Sequence[Member], onsets: Sequence[NodeOnset]) -> _Counts:
     by_node = {m.node.node: m for m in members}
     shocks = Shocks()
-    before: Counter[str] = Counter()
-    exposed: dict[str, list[int]] = defaultdict(lambda: [0] * len(EXPOSED_AGES))
+    out: _Counts = defaultdict(lambda: [0] * AGES)
     for onset in onsets:
         place = by_node[onset.node].place(onset.t_ms)
-        if onset.t_ms < started_ms - HISTORY_MS or place is None:
-            continue
         # What follows in a shock is bet on inside the shock, where no margin of time is needed.
-        if shocks.condition(onset, place)[0]:
-            continue
-        level = _level(onset.level)
-        if onset.t_ms < started_ms:
-            before[level] += 1
-        for window, ages in enumerate(EXPOSED_AGES):
-            if onset.t_ms >= started_ms and place.age in ages:
-                exposed[level][window] += 1
-    return {
-        level: [
-            Control(exposed[level][w], before[level] / node_hours * hours[w])
-            for w in range(len(EXPOSED_AGES))
-        ]
-        for level in sorted({*before, *exposed})
-    }
+        if place is not None and shocks.condition(onset, place)[0] == 0:
+            out[onset.level][place.age] += 1
+    return out
 
 
-def _level(level: str) -> str:
-    return "/".join(level.split("/")[:2]) if level.startswith("sig:") else level
+def _compared(
+    members: Sequence[Member], past: _Counts, seen: _Counts, base: Baseline, hours: list[float]
+) -> Controls:
+    out: Controls = defaultdict(list)
+    none = [0] * AGES
+    for level in UPPER:
+        rate = sum(past.get(level, none)) / (HISTORY_MS / HOUR_MS * len(members))
+        counts = seen.get(level, none)
+        if rate or any(counts):
+            acute, subacute, chronic = (
+                Control(sum(counts[age] for age in ages), rate * exposed)
+                for ages, exposed in zip(EXPOSED_AGES, hours, strict=True)
+            )
+            out[level].append((acute, subacute, chronic))
+    for signature, cls in base.classes.items():
+        rate = base.known[signature] / (BASELINE_MS / HOUR_MS * len(members))
+        acute = Control(seen.get(f"sig:{signature}", none)[1], rate * hours[0])
+        out[f"sig:{cls}"].append((acute, _NOTHING, _NOTHING))
+    return dict(out)
 
 
 def _exposed_hours(members: Sequence[Member]) -> list[float]:
@@ -77,7 +97,10 @@ def _exposed_hours(members: Sequence[Member]) -> list[float]:
     for member in members:
         if member.patch is None:
             continue
-        lived = max(member.node.service[-1][1] - member.patch.t_ms, 0)
+        last_ms = min(member.node.service[-1][1], member.patch.t_ms + EXPOSED_MS)
+        if member.patch.end_ms is not None:
+            last_ms = min(last_ms, member.patch.end_ms)
+        lived = max(last_ms - member.patch.t_ms, 0)
         ages = {
             1: min(lived, HOUR_MS) / HOUR_MS,
             2: max(min(lived, DAY_MS) - HOUR_MS, 0) / HOUR_MS,
@@ -92,11 +115,21 @@ def table(cases: Sequence[Controls]) -> Table:
     """ρ per level and window from harmless cases; levels that stay at the floor are left out."""
     rho = {}
     for level in sorted({level for case in cases for level in case}):
-        per_window = [[case[level][w] for case in cases if level in case] for w in range(3)]
+        found = [seen for case in cases for seen in case.get(level, ())]
         acute, subacute, chronic = (
             round(learn(cs, floor), 2) if sum(c.observed for c in cs) >= _ENOUGH else floor
-            for cs, floor in zip(per_window, FLOOR, strict=True)
+            for cs, floor in zip(zip(*found, strict=True), FLOOR, strict=True)
         )
         if (acute, subacute, chronic) != FLOOR:
             rho[level] = (acute, subacute, chronic)
     return Table(rho)
+
+
+def widest(tables: Sequence[Table]) -> Table:
+    """The widest margin of each level and window."""
+    rho: dict[str, Rho] = {}
+    for one in tables:
+        for level, found in one.rho.items():
+            acute, subacute, chronic = map(max, found, rho.get(level, FLOOR))
+            rho[level] = (acute, subacute, chronic)
+    return Table(dict(sorted(rho.items())))

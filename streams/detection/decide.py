@@ -9,17 +9,19 @@ NOTICE: wealth of all incidents is where a halt would be, but what happens has n
 """
 
 import math
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
 
 from msgspec import Struct
 
-from schemas.evidence import DomainEvidence
+from schemas.evidence import DomainEvidence, Onset
+from streams.detection.chains import Chain
 from streams.detection.fold import Cohort, Fold, Path, onsets_of
+from streams.detection.history import Rates, rates
 from streams.detection.margins import Margins, Table
 from streams.detection.members import Member
 from streams.detection.tilt import HISTORY_MS, failures_before
-from streams.detection.tree import Baseline, NodeOnset, impact_chain, symptom_chain
+from streams.detection.tree import Baseline, NodeOnset, baseline, impact_chain, symptom_chain
 
 LOG_WARN = math.log(100)
 _LOG_WARN_ENDS = math.log(10)
@@ -58,12 +60,18 @@ def decide(
     past = failures_before(all_onsets, started_ms)
     cohort = Cohort(members, past, started_ms, until_ms)
 
-    def folded(onsets: Sequence[NodeOnset], table: Table) -> _Corroborated:
-        return _Corroborated(cohort, onsets, table.on(base.known))
+    def folded(
+        onsets: Sequence[NodeOnset], table: Table, part: Callable[[Onset], Chain | None]
+    ) -> _Corroborated:
+        def past_rates() -> Rates:
+            before = baseline(evidence, since_ms, base.chatter)
+            return rates(members, onsets_of(members, evidence, before, part, since_ms), started_ms)
+
+        return _Corroborated(cohort, onsets, table.on(base.classes), cache(past_rates))
 
     harm = onsets_of(members, evidence, base, impact_chain, since_ms)
-    halt = folded(harm, margins.impact)
-    notice = folded(all_onsets, margins.symptoms)
+    halt = folded(harm, margins.impact, impact_chain)
+    notice = folded(all_onsets, margins.symptoms, symptom_chain)
     impact, symptoms = halt.path, notice.path
     halt_ms = halt.first(log_threshold)
     notice_ms = notice.first(log_threshold) if halt_ms is None else None
@@ -98,7 +106,14 @@ class _Corroborated:
     as far as they are asked about.
     """
 
-    def __init__(self, cohort: Cohort, onsets: Sequence[NodeOnset], margins: Table) -> None:
+    def __init__(
+        self,
+        cohort: Cohort,
+        onsets: Sequence[NodeOnset],
+        margins: Table,
+        rates: Callable[[], Rates],
+    ) -> None:
+        self._rates = rates
         self._cohort = cohort
         self._onsets = onsets
         self._margins = margins
@@ -146,4 +161,5 @@ class _Corroborated:
         ]
 
     def _fold(self, cohort: Cohort, *, within_domains: bool = False) -> Fold:
-        return Fold(cohort, self._onsets, self._margins, within_domains=within_domains)
+        rates = None if within_domains else self._rates
+        return Fold(cohort, self._onsets, self._margins, rates=rates, within_domains=within_domains)

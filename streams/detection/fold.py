@@ -10,6 +10,7 @@ and the inner factor alone is a valid bet when a shock has taken the outer one):
 - level 2, any further onset of the domain: against the domain's own nodes.
 """
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -18,14 +19,16 @@ from msgspec import Struct
 
 from schemas.evidence import DomainEvidence, Onset
 from streams.detection.chains import HOUR_MS, Chain
+from streams.detection.history import Exposure, HistoryArm, Rates
 from streams.detection.margins import Table
 from streams.detection.members import Member, Place
 from streams.detection.population import Population
 from streams.detection.spans import CASE_MS
-from streams.detection.tilt import Tilt
+from streams.detection.tilt import HISTORY_MS, Tilt
 from streams.detection.tree import Baseline, NodeOnset, node_onsets
 from streams.detection.wealth import Wealth
 
+_C_SHARE = 2 / 3
 _SHOCK_MS = 30 * 60_000
 _CAP_ONSETS = 3
 _CAP_MS = 6 * HOUR_MS
@@ -98,6 +101,8 @@ class Cohort:
         self.end_ms = min(started_ms + CASE_MS, until_ms + 1)
         self.population = Population(members, started_ms - _CAP_MS, self.end_ms)
         self.tilt = Tilt(members, past, started_ms)
+        self._members = members
+        self._exposure: Exposure | None = None
         # Roles that come later must not change what earlier bets were worth.
         self._roles = Counter(m.node.role for m in members if m.node.since_ms <= started_ms)
 
@@ -106,12 +111,21 @@ class Cohort:
         """Roles with a node at the case's start."""
         return sum(nodes > 0 for nodes in self._roles.values())
 
+    @property
+    def exposure(self) -> Exposure:
+        """Exposed hours, worked out when first asked for."""
+        if self._exposure is None:
+            self._exposure = Exposure(self._members, self.started_ms)
+        return self._exposure
+
     def without(self, site: str | None = None, domain: str | None = None) -> "Cohort":
         """The cohort with one site, or one domain, left out."""
         rest = Cohort((), {}, self.started_ms, self.end_ms - 1)
         rest.population = self.population.without(site, domain)
         gone = self.population.members_of(site, domain)
         rest.tilt = self.tilt.anew(gone)
+        names = {m.node.node for m in gone}
+        rest._members = [m for m in self._members if m.node.node not in names]
         rest._roles = self._roles.copy()
         rest._roles.subtract(m.node.role for m in gone if m.node.since_ms <= self.started_ms)
         return rest
@@ -128,8 +142,13 @@ class Fold:
         onsets: Sequence[NodeOnset],
         margins: Table,
         *,
+        rates: Callable[[], Rates] | None = None,
         within_domains: bool = False,
     ) -> None:
+        self._history: HistoryArm | None = None
+        if rates is not None:
+            begin_ms = cohort.started_ms - HISTORY_MS
+            self._history = HistoryArm(margins, begin_ms, rates, lambda: cohort.exposure)
         self._started_ms = cohort.started_ms
         self._population = cohort.population
         self._tilt = cohort.tilt.anew()
@@ -164,7 +183,14 @@ class Fold:
                 last_ms = self._onsets[self._next].t_ms
             self._next += 1
         if last_ms is not None:
-            self._steps.append(Step(last_ms, round(self._wealth.log_e(), 6)))
+            self._steps.append(Step(last_ms, round(self._log_e(last_ms), 6)))
+
+    def _log_e(self, t_ms: int) -> float:
+        log_c = self._wealth.log_e()
+        if self._history is None:
+            return log_c
+        h = self._history.value(t_ms)
+        return log_c + math.log(_C_SHARE + (1 - _C_SHARE) * h * math.exp(-log_c))
 
     def _take(self, onset: NodeOnset) -> bool:
         """Bet on an onset; False when its node is out of the risk set, or before the case."""
@@ -183,6 +209,9 @@ class Fold:
         else:
             counts, psi = population.in_stratum(place, t_ms, capped), tilt.psi(place.noise)
         self._wealth.bet(onset.level, place, counts, psi)
+        if self._history is not None and level == 0:
+            since_ms = population.since_ms(onset.node)
+            self._history.bet(onset.level, since_ms, place.age, counts, psi)
         if onset.level.startswith("sig:"):
             self._hits.append(Hit(t_ms, onset.node, onset.level.removeprefix("sig:"), place))
         return True

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 WINDOWS = ("acute", "subacute", "chronic")
 FLOOR = (2.0, 1.5, 1.5)
+_Z975 = 1.96
 
 
 Rho = tuple[float, float, float]
@@ -24,30 +25,30 @@ Rho = tuple[float, float, float]
 
 
 class Table(Struct, frozen=True):
-    """ρ by signature level: ``any``, ``novel``, ``rare``, ``class:<class>``, ``sig:<signature>``,
-    or ``sig:<provider>/<id>`` for all signatures of a kind.
+    """ρ by signature level: ``any``, ``novel``, ``rare``, ``class:<class>``, and ``sig:<class>``
+    for single signatures of a class.
     """
 
     rho: dict[str, Rho] = {}
-    known: frozenset[str] = frozenset()
-    """Signatures of the branch's own past, see ``on``."""
+    classes: dict[str, str] = {}
+    """The class of each signature of the branch's own past, see ``on``."""
 
-    def on(self, known: frozenset[str]) -> "Table":
-        """The table for a branch that has logged the signatures ``known`` before.
+    def on(self, classes: dict[str, str]) -> "Table":
+        """The table for a branch that has logged signatures of these ``classes`` before.
 
-        What a kind does at reboots excuses only signatures that earlier reboots have shown: one
-        that the branch has never logged is no reboot chatter, and stays at the floor.
+        What restarts do to a class excuses only signatures that earlier restarts may have shown:
+        one that the branch has never logged is no reboot chatter, and stays at the floor.
         """
-        return Table(self.rho, known)
+        return Table(self.rho, classes)
 
     def of(self, level: str) -> Rho:
         """ρ per window for a level; the floor where nothing was learned."""
-        found = self.rho.get(level)
-        if found is None and level.removeprefix("sig:") in self.known:
-            found = self.rho.get("/".join(level.split("/")[:2]))
-        if found is None:
-            return FLOOR
-        acute, subacute, chronic = (max(r, floor) for r, floor in zip(found, FLOOR, strict=True))
+        names = [level]
+        if level.startswith("sig:"):
+            cls = self.classes.get(level.removeprefix("sig:"), "")
+            names = [f"sig:{cls}", f"class:{cls}"]
+        found = (FLOOR, *(self.rho[name] for name in names if name in self.rho))
+        acute, subacute, chronic = map(max, zip(*found, strict=True))
         return acute, subacute, chronic
 
 
@@ -59,6 +60,11 @@ class Margins(Struct, frozen=True):
     name: str
     impact: Table
     symptoms: Table
+
+    chatter: frozenset[str] = frozenset()
+    """Classes of which restarts break more than their share: their new and rare signatures are
+    levels of their own (``tree``).
+    """
 
 
 class Control(Struct, frozen=True):
@@ -74,10 +80,12 @@ def learn(controls: Sequence[Control], floor: float) -> float:
     """ρ from harmless roll-outs.
 
         R = (ΣO+1)/(ΣX+1), μ = R·X,
-        φ = max(0, Σ((O−μ)² − μ)/Σμ²) · Σμ/(Σμ+10)
+        φ̂ = Σ((O−μ)² − μ)/Σμ², σ² = Σ(2μ²+μ)/(Σμ²)², φ = max(0, φ̂) · Σμ/(Σμ+10) / (1+σ²)
         ρ = max(floor, Γ⁻¹(.975; ΣO+1, ΣX+1) · exp(3·sqrt(ln(1+φ))))
 
     The first factor covers what chance does to the estimate, the second what differs between KBs.
+    σ is the standard error of φ̂ when nothing differs: where few incidents were seen, two on one
+    roll-out are no sign of a difference.
     """
     observed = sum(c.observed for c in controls)
     expected = sum(c.expected for c in controls)
@@ -87,14 +95,18 @@ def learn(controls: Sequence[Control], floor: float) -> float:
     phi = 0.0
     if squares:
         excess = sum((c.observed - m) ** 2 - m for c, m in zip(controls, means, strict=True))
-        phi = max(0.0, excess / squares) * sum(means) / (sum(means) + 10)
+        noise = sum(2 * m * m + m for m in means) / (squares * squares)
+        phi = max(0.0, excess / squares) * sum(means) / (sum(means) + 10) / (1 + noise)
     spread = math.exp(3 * math.sqrt(math.log1p(phi)))
-    return max(floor, _gamma_upper(observed + 1) / (expected + 1) * spread)
+    return max(floor, poisson_upper(observed, _Z975) / (expected + 1) * spread)
 
 
-def _gamma_upper(shape: float) -> float:
-    """The .975 quantile of the gamma distribution with rate 1 (Wilson-Hilferty)."""
-    return float(shape * (1 - 1 / (9 * shape) + 1.96 / (3 * math.sqrt(shape))) ** 3)
+def poisson_upper(count: int, z: float) -> float:
+    """The upper limit of a Poisson mean of which ``count`` were seen; ``z``: the normal quantile
+    of its level (Wilson and Hilferty, PNAS 1931, 17:684: the gamma quantile with shape count + 1).
+    """
+    shape = count + 1
+    return float(shape * (1 - 1 / (9 * shape) + z / (3 * math.sqrt(shape))) ** 3)
 
 
 @cache

@@ -10,6 +10,8 @@ from streams.detection.chains import DAY_MS, HOUR_MS
 from streams.detection.node_evidence import WEEK_MS
 
 EXPOSED_MS = 35 * DAY_MS
+AGES = 4
+"""Ages of a place, see ``Place``."""
 NOISES = ("0", "1-2", "3+", "unknown")
 _MIN_SITES = 3
 _HISTORY_MS = 30 * DAY_MS

@@ -28,8 +28,14 @@ MAX_RUNS = 200
 MAX_INTERVALS = 500
 MAX_BOOTS = 500
 MAX_KBS = 256
+MAX_PARTS = 128
+"""Drivers, agents and firmware: twice what one report of facts can name."""
+MAX_VERSIONS = 32
 MAX_NODES = 256
 """A failover cluster has at most 64 nodes; others may be named once they were replaced."""
+RUNNING_BUILD = "registry/ubr"
+"""Source of the patch states that the running build shows; the others are what Windows says."""
+SIGHTED = {"effective": "sighted", "rolled_back": "sighted_gone"}
 _SILENT_GRACE_S = 24 * 3600
 _GRACE_EXTRA_S = 20 * 60
 
@@ -54,10 +60,14 @@ class NodeState(Struct):
     newest_ms: int = 0
     """Newest record, floored to ten minutes."""
     facts: Facts | None = None
+    facts_ms: int | None = None
+    """Earliest facts: what they name was there before."""
+    versions: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Driver, agent or firmware → version → when facts named it first."""
     boots: dict[int, str] = field(default_factory=dict)
     """Start of boot → build."""
     patches: dict[str, dict[str, int]] = field(default_factory=dict)
-    """KB → state → earliest time."""
+    """KB → state → earliest time; for what the running build showed also under ``SIGHTED``."""
     restarts: tuple[Chain, ...] = ()
     """Planned restarts; runs of ten minutes, because one is announced several times."""
     alive: dict[int, tuple[Chain, ...]] = field(default_factory=dict)
@@ -120,21 +130,40 @@ class NodeState(Struct):
     def patch(self, record: PatchState) -> bool:
         """Add a step of a KB: the earliest time of each state counts."""
         states = self.patches.setdefault(record.kb, {})
-        known = states.get(record.state)
-        if known is not None and known <= record.t_ms:
-            return False
-        states[record.state] = record.t_ms
+        changed = _earlier(states, record.state, record.t_ms)
+        sighted = SIGHTED.get(record.state) if record.source == RUNNING_BUILD else None
+        if sighted is not None:
+            changed |= _earlier(states, sighted, record.t_ms)
         if len(self.patches) > MAX_KBS:
             del self.patches[min(self.patches, key=lambda kb: (len(kb), kb))]
-        return True
+        return changed
 
     def set_facts(self, record: Facts) -> bool:
-        """Keep the newest facts; True when they differ in more than their time."""
+        """Keep the newest facts, and since when each version is there; True when they differ in
+        more than their time.
+        """
         old = self.facts
+        changed = self._versions(record)
         if old is not None and _facts_order(record) <= _facts_order(old):
-            return False
+            return changed
         self.facts = record
-        return old is None or _content(old) != _content(record)
+        return changed or old is None or _content(old) != _content(record)
+
+    def _versions(self, record: Facts) -> bool:
+        changed = False
+        if self.facts_ms is None or record.t_ms < self.facts_ms:
+            self.facts_ms = record.t_ms
+            changed = bool(self.versions)
+        for name, version in record.changes.items():
+            known = self.versions.setdefault(name, {})
+            if version not in known or record.t_ms < known[version]:
+                known[version] = record.t_ms
+                changed = True
+            if len(known) > MAX_VERSIONS:
+                del known[min(known)]
+        while len(self.versions) > MAX_PARTS:
+            del self.versions[min(self.versions)]
+        return changed
 
     def heartbeat(self, record: Heartbeat, heartbeat_s: int) -> bool:
         """Add a sighting of a node that promised one every ``heartbeat_s``."""
@@ -185,6 +214,14 @@ class NodeState(Struct):
             runs.chains = tuple(c for c in runs.chains if c.last_ms >= before_ms)
             if not runs.chains:
                 del self.runs[signature]
+
+
+def _earlier(states: dict[str, int], state: str, t_ms: int) -> bool:
+    known = states.get(state)
+    if known is not None and known <= t_ms:
+        return False
+    states[state] = t_ms
+    return True
 
 
 def grace_s(heartbeat_s: int) -> int:

@@ -9,9 +9,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 
-from streams.detection.members import NOISES, Member, Place
-
-_AGES = 4
+from streams.detection.members import AGES, NOISES, Member, Place
 
 _Turns = tuple[tuple[list[int], ...], tuple[list[int], ...]]
 """Per age when nodes come into a group, and when they go, ascending."""
@@ -46,6 +44,10 @@ class Population:
         """The members of one site, or of one domain."""
         return [m for m in self._members.values() if m.site == site or m.domain == domain]
 
+    def since_ms(self, node: str) -> int:
+        """Since when a member is known (Unix ms)."""
+        return self._members[node].node.since_ms
+
     def place(self, node: str, t_ms: int) -> Place | None:
         """Where the node stands at ``t_ms``; None when it is not in the risk set."""
         key = node, t_ms
@@ -73,7 +75,7 @@ class Population:
             self._domains = defaultdict(list)
             for member in self._members.values():
                 self._domains[member.domain].append(member)
-        counts = [0] * _AGES
+        counts = [0] * AGES
         for member in self._domains[place.domain]:
             age = member.age(t_ms)
             if age is not None:
@@ -106,7 +108,7 @@ class _Counts:
             self._strata = self._turns()
         turns = self._strata.get(key)
         if turns is None:
-            return [0] * _AGES
+            return [0] * AGES
         come, go = turns
         return [
             bisect_right(come[0], t_ms) - bisect_right(go[0], t_ms),

@@ -50,7 +50,8 @@ def case_spans(evidence: Iterable[DomainEvidence]) -> list[Span]:
     for part in evidence:
         for node in part.nodes:
             for patch in node.patches:
-                if patch.state in ("effective", "rolled_back"):
+                # Where the fix came with the same boot nobody was exposed.
+                if patch.state in ("effective", "rolled_back") and patch.end_ms != patch.t_ms:
                     times[patch.kb, patch.build].append(patch.t_ms)
                     domains[patch.kb, patch.build].add(part.domain)
     spans = []

@@ -6,7 +6,7 @@ looking at all of them costs no guarantee.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
@@ -26,10 +26,18 @@ CLASSES = (
     "silence",
     "other",
 )
-UPPER = ("any", "novel", "rare", *(f"class:{c}" for c in CLASSES))
+UPPER = (
+    "any",
+    "novel",
+    "rare",
+    "novel:reboot",
+    "rare:reboot",
+    *(f"class:{c}" for c in CLASSES),
+)
 MAX_SIGNATURES = 400
 """Later signatures of a case count at the upper levels only: the prior is spent."""
 _BASELINE_WEEKS = 13
+BASELINE_MS = _BASELINE_WEEKS * WEEK_MS
 _RARE_MASS = 0.10
 _RECURRENCE = 3
 
@@ -39,7 +47,9 @@ def weight(level: str) -> float:
     if level == "any":
         return 0.10
     if level in ("novel", "rare"):
-        return 0.15
+        return 0.12
+    if level in ("novel:reboot", "rare:reboot"):
+        return 0.03
     if level.startswith("class:"):
         return 0.30 / len(CLASSES)
     return 0.30 / MAX_SIGNATURES
@@ -76,20 +86,28 @@ def symptom_chain(onset: Onset) -> Chain:
 class Baseline(Struct, frozen=True):
     """Which signatures are novel and which are rare on a branch, fixed at the case's start."""
 
-    known: frozenset[str]
+    known: dict[str, int]
+    """Onsets of each signature in the 13 weeks before."""
     rare: frozenset[str]
+    classes: dict[str, str]
+    """Class of each known signature with onsets in the evidence."""
+    chatter: frozenset[str]
+    """Classes of which restarts break more than their share (margins.Margins)."""
 
     def levels(self, signature: str, cls: str) -> tuple[str, ...]:
         """The levels at which an onset of ``signature`` counts."""
         levels = ["any", f"class:{cls if cls in CLASSES else 'other'}"]
+        chatter = ":reboot" if cls in self.chatter else ""
         if signature not in self.known:
-            levels.append("novel")
+            levels.append(f"novel{chatter}")
         elif signature in self.rare:
-            levels.append("rare")
+            levels.append(f"rare{chatter}")
         return (*levels, f"sig:{signature}")
 
 
-def baseline(evidence: Iterable[DomainEvidence], started_ms: int) -> Baseline:
+def baseline(
+    evidence: Collection[DomainEvidence], started_ms: int, chatter: frozenset[str]
+) -> Baseline:
     """Novel: not seen on the branch in the 13 weeks before the case's first week. Rare: the least
     frequent signatures that together make up at most a tenth of the baseline.
     """
@@ -101,6 +119,7 @@ def baseline(evidence: Iterable[DomainEvidence], started_ms: int) -> Baseline:
                 n for w, n in weeks.items() if week - _BASELINE_WEEKS <= w < week
             )
     known = {signature: n for signature, n in counts.items() if n}
+    classes = {o.signature: o.cls for part in evidence for o in part.onsets if o.signature in known}
     mass = _RARE_MASS * sum(known.values())
     rare = set()
     for signature, n in sorted(known.items(), key=lambda item: (item[1], item[0])):
@@ -108,7 +127,7 @@ def baseline(evidence: Iterable[DomainEvidence], started_ms: int) -> Baseline:
         if mass < 0:
             break
         rare.add(signature)
-    return Baseline(frozenset(known), frozenset(rare))
+    return Baseline(known, frozenset(rare), classes, chatter)
 
 
 def node_onsets(

@@ -5,6 +5,7 @@ from faust.types import StreamT
 
 from schemas.settings import Settings
 from schemas.topics import (
+    CALIBRATION,
     DOMAINS_CHANGELOG,
     EVIDENCE,
     HEALTH,
@@ -21,6 +22,7 @@ from streams.faust_app import make_app, run_worker, work_through
 _TOPICS = (
     NODE_REPORTS,
     EVIDENCE,
+    CALIBRATION,
     DOMAINS_CHANGELOG,
     ONSETS,
     VERDICTS,
@@ -76,7 +78,11 @@ def build(settings: Settings) -> faust.App:
     async def publish() -> None:
         await judging.publish_forever()
 
+    async def follow() -> None:
+        await judging.follow_calibrations()
+
     app.task(publish)
+    app.task(follow)
     return app
 
 

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 import faust
 import structlog
 
+from schemas.calibration import Calibration
 from schemas.codec import DecodeError, decode, encode
 from schemas.evidence import DomainEvidence
 from schemas.settings import Settings
 from schemas.topics import EVIDENCE, VERDICTS, all_topics, key
+from streams.calibration.topic import read_calibrations
 from streams.detection.judge import Branch, Judge
+from streams.detection.pinned import Calibrations
 from streams.dlq import DeadLetters
 from streams.faust_app import Taken, send
 from streams.kafka_io import partition_of, read_whole
@@ -20,6 +23,8 @@ from streams.retry import confirmed, until_sent
 
 _log = structlog.get_logger(__name__)
 _PAUSE_S = 0.1
+_CALIBRATIONS_S = 60.0
+"""How often kbw-calibration is looked at: what is new there is for cases yet to begin."""
 _SHARE = 4.0
 """Rest four times as long as the last round folded: judging must not slow catching up."""
 
@@ -27,8 +32,9 @@ _SHARE = 4.0
 class _Held:
     """What belongs to one assignment of partitions: the judge, and what was published."""
 
-    def __init__(self, alpha: float) -> None:
-        self.judge = Judge(alpha=alpha)
+    def __init__(self, alpha: float, calibrations: list[Calibration]) -> None:
+        self.judge = Judge(alpha=alpha, calibrations=Calibrations(calibrations))
+        self.calibrations = calibrations
         self.published: dict[bytes, bytes] = {}
         self.dirty: set[Branch] = set()
 
@@ -93,9 +99,31 @@ class Judging:
                     folded_s += await self._judge_branch(held, branch)
             await asyncio.sleep(max(_PAUSE_S, _SHARE * folded_s))
 
+    async def follow_calibrations(self) -> None:
+        """Take what is loaded to kbw-calibration from now on, within a minute, again and again."""
+        while True:
+            await asyncio.sleep(_CALIBRATIONS_S)
+            await self.look_for_calibrations()
+
+    async def look_for_calibrations(self) -> None:
+        """Read kbw-calibration; judge all branches anew when it has changed."""
+        held = self._held
+        found = await until_sent("calibrations", self._calibrations)
+        # A judge that was opened meanwhile has read them later than this.
+        if held is not None and held is self._held and found != held.calibrations:
+            held.calibrations = found
+            held.judge.calibrate(Calibrations(found))
+            held.dirty.update(held.judge.branches())
+            _log.info("calibrations read", names=[c.name for c in found])
+
+    async def _calibrations(self) -> list[Calibration]:
+        return await read_calibrations(self._settings.kafka)
+
     async def _read(self, assigned: set[int]) -> _Held:
         detector = self._settings.detector
-        held = _Held(detector.false_halts_per_year / detector.cases_per_year)
+        held = _Held(
+            detector.false_halts_per_year / detector.cases_per_year, await self._calibrations()
+        )
         async for record in read_whole(self._settings.kafka, EVIDENCE, assigned):
             if record.value is not None:
                 try:

@@ -4,6 +4,8 @@ import hashlib
 
 from schemas.halts import Halt, Transition
 from schemas.verdicts import Verdict
+from streams.detection.attribution import credible
+from streams.detection.suspects import CHANGE
 from streams.halts.policy import ACCEPT_DEFAULT_CALIBRATION, ACCEPT_UNSIGNED, Policy
 
 _WHO = "policy"
@@ -75,5 +77,11 @@ def _objections(verdict: Verdict, policy: Policy) -> list[str]:
         objections.append(
             "mode auto refused: the calibration is the shipped default, and the policy lacks "
             f'acknowledge_default_calibration = "{ACCEPT_DEFAULT_CALIBRATION}"'
+        )
+    others = [name for name in credible(verdict.suspects) if name.startswith(CHANGE)]
+    if others:
+        objections.append(
+            f"mode auto refused: {', '.join(others)} came along and can't be told from "
+            f"{verdict.kb}: a person decides"
         )
     return objections

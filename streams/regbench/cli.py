@@ -9,6 +9,7 @@ import typer
 
 from schemas.cli_options import AsJson
 from streams.regbench.bench import generate_cli
+from streams.regbench.campaign import campaign_cli
 
 app = typer.Typer(
     help="KB-RegBench: seeded fleets with known truth, and how well a detector sees which KB harms."
@@ -17,6 +18,9 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.command(help=generate_cli.HELP)(generate_cli.generate)
+app.command()(campaign_cli.run)
+app.command()(campaign_cli.report)
+app.command()(campaign_cli.plot)
 
 In = Annotated[
     list[Path],
@@ -68,15 +72,20 @@ def calibrate(
 
         kbwatch regbench calibrate --in build/design-n1 --in build/design-n2 --out cal.json
     """
+    from functools import partial
+
     import msgspec
 
+    from streams.detection.margins import default_margins
     from streams.regbench.bench.judge import each, save, stream_files
     from streams.regbench.bench.learning import ENOUGH, learn_from, margins_of
 
+    chatter = default_margins().chatter
     files = stream_files(inputs, unique=False)
     with _progress("read", len(files)) as advance:
-        found = [one for some in each(learn_from, files, jobs, advance) for one in some]
-    save(out, msgspec.json.encode(margins_of(name, found), order="sorted") + b"\n")
+        learn = partial(learn_from, chatter=chatter)
+        found = [one for some in each(learn, files, jobs, advance) for one in some]
+    save(out, msgspec.json.encode(margins_of(name, found, chatter), order="sorted") + b"\n")
     few = f" (fewer than {ENOUGH}: too few to rely on)" if len(found) < ENOUGH else ""
     typer.echo(f"{len(found)} harmless cases{few} → {out}")
 
@@ -92,30 +101,46 @@ def score(
             help="The streams, which say on which branch a victim is; default: beside the truth.",
         ),
     ] = None,
+    variants: Annotated[
+        bool,
+        typer.Option("--variants", help="Each variant of the family apart, as generated.json has."),
+    ] = False,
+    twin: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DECISIONS",
+            help="Decisions on the twin (`generate --clean`): says whether they are identical.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare decisions with the truth: false halts, victims at the halt, who was blamed.
 
     Every truth file counts as judged; a stream without decisions is one that was left in peace.
     Bounds are 95 %, one-sided (Clopper and Pearson for shares, order statistics for quantiles).
-    Example:
+    With --json and --variants the scores are by variant; with --twin they have a field `identical`.
+    Examples:
 
         kbwatch regbench score --decisions build/n2.jsonl --truth build/n2/truth
+        kbwatch regbench score --decisions n8.jsonl --truth build/n8/truth --twin clean.jsonl
     """
-    import msgspec
-
     from streams.regbench.bench.decisions import read
     from streams.regbench.bench.score import by_branch, read_truths
     from streams.regbench.bench.score import score as scored
-    from streams.regbench.bench.score_table import shown
-    from streams.tables import console
+    from streams.regbench.bench.score_table import as_text, show
+    from streams.regbench.bench.score_variants import generated_variants, identical, score_variants
 
     truths = by_branch(read_truths(truth), truth.parent if streams is None else streams)
-    scores = scored(read(decisions), truths)
-    if as_json:
-        typer.echo(msgspec.json.encode(scores).decode())
+    decided = read(decisions)
+    same = None if twin is None else identical(decided, read(twin))
+    if variants:
+        scores = score_variants(decided, truths, generated_variants(truth, truths))
     else:
-        console().print(shown(scores), crop=False)
+        scores = {"": scored(decided, truths)}
+    if as_json:
+        typer.echo(as_text(scores, same))
+    else:
+        show(scores, same)
 
 
 @contextmanager

@@ -1,30 +1,21 @@
 """Runs detection on simulated months: the one place where the benchmark meets the detector.
 
-python -m streams.regbench.runner seeds --seeds 1-20 [--harmless] [--jobs 2]
-python -m streams.regbench.runner margins --out streams/detection/default_margins.toml
+python -m streams.regbench.runner --seeds 1-20 [--harmless] [--jobs 2]
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import tomlkit
 import typer
 from msgspec import Struct
 
-from schemas.evidence import DomainEvidence
 from schemas.settings import DetectorSettings
 from schemas.verdicts import Verdict
-from streams.detection.calibrate import Controls, controls, table
-from streams.detection.margins import Margins
-from streams.detection.members import Case, members
-from streams.detection.spans import case_spans, heard_ms
 from streams.recording import Recorded
 from streams.regbench.scenarios.kb5062557 import Scenario
-from streams.replay import collect, replay
+from streams.replay import replay
 
 app = typer.Typer(help="Detection on simulated months.")
 
@@ -93,40 +84,6 @@ def seeds(
         + f", false halts {sum(len(r.false_halts) for r in results)}"
         + f", false warnings {sum(len(r.false_warns) for r in results)}"
     )
-
-
-@app.command()
-def margins(
-    out: Annotated[Path, typer.Option(help="Where the table goes.")],
-    seeds: Annotated[str, typer.Option(help="First and last design seed.")] = "1001-1016",
-    jobs: Jobs = 2,
-) -> None:
-    """Learn the shipped default margins from harmless months with design seeds."""
-    with ProcessPoolExecutor(jobs) as pool:
-        found = [case for cases in pool.map(_harmless_cases, _range(seeds)) for case in cases]
-    learned = Margins(
-        "default", table([impact for impact, _ in found]), table([every for _, every in found])
-    )
-    origin = f"# {len(found)} harmless roll-outs, seeds {seeds}: streams.regbench.runner margins\n"
-    out.write_text(origin + tomlkit.dumps(msgspec.to_builtins(learned)))
-    typer.echo(f"{len(found)} harmless roll-outs → {out}")
-
-
-def _harmless_cases(seed: int) -> list[tuple[Controls, Controls]]:
-    scenario = Scenario(seed=seed, harmful=False)
-    branches: dict[str, list[DomainEvidence]] = defaultdict(list)
-    for part in collect(recorded(scenario), DetectorSettings()).evidence:
-        branches[part.branch].append(part)
-    out = []
-    for branch, evidence in sorted(branches.items()):
-        # KBs that came with the same boots are one roll-out.
-        rollouts = {span.start_ms: span for span in case_spans(evidence)}
-        for started_ms, span in rollouts.items():
-            case = Case("default", branch, span.kb, span.build)
-            # The KB with the harmless symptom caused it: it is no negative control.
-            if case.name != scenario.truth.benign_case and heard_ms(evidence) < span.end_ms:
-                out.append(controls(members(case, evidence), evidence, started_ms))
-    return out
 
 
 def _range(text: str) -> range:

@@ -71,6 +71,11 @@ class TestHelp:
         ):
             assert line in shown
 
+    def test_no_command_s_summary_is_cut_off(self) -> None:
+        commands, _, _ = collector("--help").stdout.partition("Examples:")
+        assert "replay-evtx  " in commands
+        assert "..." not in commands.partition("Commands:")[2]
+
     def test_what_windows_alone_starts_is_not_offered(self) -> None:
         assert not re.search(r"^  service\b", collector("--help").stdout, re.MULTILINE)
 

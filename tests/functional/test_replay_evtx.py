@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from collectors.pipeline.recorded import Recorded, recorded
+from collectors.settings import RedactSettings
 from collectors.sources.evtx_file import read_log
 from schemas.codec import MAX_MESSAGE_BYTES, decode, encode
 from schemas.errors import KbwatchError
@@ -26,6 +28,10 @@ def replay(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
 
 
+def reports_of(path: Path) -> Recorded:
+    return recorded(read_log(path).events, "default", "unknown", RedactSettings())
+
+
 def off(*rules: str) -> list[str]:
     return [word for rule in rules for word in ("--set", f"redact.{rule}=false")]
 
@@ -38,17 +44,18 @@ def classified(lines: bytes) -> list[object]:
 
 @pytest.fixture(scope="module")
 def win10() -> list[NodeReport]:
-    return list(read_log(WIN10, "default", "unknown").reports)
+    return list(reports_of(WIN10).reports)
 
 
 @pytest.mark.parametrize(
     ("path", "node", "records"), [(WIN10, "desktop-1n4r894", 1160), (WIN7, "wks-win764bitb", 1601)]
 )
 def test_every_record_of_the_file_comes_once(path: Path, node: str, records: int) -> None:
-    log = read_log(path, "default", "unknown")
-    assert (log.node, log.records, log.unreadable) == (node, records, ())
+    log, made = read_log(path), reports_of(path)
+    assert (len(log.events), log.unreadable) == (records, ())
+    assert (made.node, made.unfit) == (node, ())
     seen: Counter[tuple[int, str]] = Counter()
-    for report in log.reports:
+    for report in made.reports:
         for record in report.records:
             if isinstance(record, Event | Boot | PatchState):
                 seen[record.record_id, getattr(record, "kb", "")] += 1
@@ -99,7 +106,7 @@ def test_the_update_of_july_2018_took_effect_at_the_boot_not_at_event_19(
 
 
 def test_unexpected_restarts_are_seen_and_are_not_clean() -> None:
-    records = [r for report in read_log(WIN7, "f", "s").reports for r in report.records]
+    records = [r for report in reports_of(WIN7).reports for r in report.records]
     assert [r.clean for r in records if isinstance(r, Boot)] == [True, True, True, False, False]
     symptoms = [classify(r) for r in records if isinstance(r, Event)]
     outages = Counter(s.signature for s in symptoms if s is not None and s.impact == "outage")
@@ -118,8 +125,8 @@ class TestDamage:
         raw[chunk : chunk + 8] = b"damaged!"
         damaged = tmp_path / "damaged.evtx"
         damaged.write_bytes(raw)
-        log = read_log(damaged, "default", "unknown")
-        assert 1000 < log.records < 1160
+        log = read_log(damaged)
+        assert 1000 < len(log.events) < 1160
         assert len(log.unreadable) == 1
         assert "ElfChnk0" in log.unreadable[0]
 
@@ -132,8 +139,8 @@ class TestDamage:
     ) -> None:
         path = tmp_path / "cut.evtx"
         path.write_bytes(WIN10.read_bytes()[:100_000])
-        log = read_log(path, "default", "unknown")
-        assert log.records > 100
+        log = read_log(path)
+        assert len(log.events) > 100
         assert log.unreadable == ("ends inside a chunk: truncated?",)
 
     @pytest.mark.parametrize(
@@ -148,7 +155,7 @@ class TestDamage:
         path = tmp_path / "x.evtx"
         path.write_bytes(content)
         with pytest.raises(KbwatchError, match=rf"x\.evtx: {says}"):
-            read_log(path, "default", "unknown")
+            read_log(path)
 
 
 class TestCommand:

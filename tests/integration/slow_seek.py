@@ -8,9 +8,9 @@ once were fetched and then lost (upstream #596). Says ``HELD_OPEN`` when the mom
 import asyncio
 import sys
 from collections.abc import Mapping
-from typing import Any
 from unittest.mock import patch
 
+from faust.transport.consumer import RecordMap
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 
@@ -29,7 +29,9 @@ async def _slowly(consumer: Consumer) -> Mapping[TP, int]:
     return committed
 
 
-async def _waiting_long(consumer: Consumer, active_partitions: Any, timeout: float) -> Any:
+async def _waiting_long(
+    consumer: Consumer, active_partitions: set[TP] | None, timeout: float
+) -> RecordMap:
     return await _getmany(consumer, active_partitions, 10 * timeout)
 
 

@@ -17,7 +17,7 @@ from schemas.reports import Boot, Heartbeat, NodeReport
 from schemas.settings import KafkaSettings, Settings
 from schemas.topics import (
     BROKER_MAX_BYTES,
-    DOMAINS_CHANGELOG,
+    CALIBRATION,
     EVIDENCE,
     HEALTH,
     NODE_REPORTS,
@@ -187,7 +187,7 @@ def test_without_its_topics_a_worker_says_what_to_run(
     bare_settings: Settings, tmp_path: Path
 ) -> None:
     said = refused(bare_settings.kafka, tmp_path)
-    assert f"lacks 8 topics, first {bare_settings.kafka.topic(DOMAINS_CHANGELOG)}" in said
+    assert f"lacks 9 topics, first {bare_settings.kafka.topic(CALIBRATION)}" in said
     assert "run `kbwatch topics apply`" in said
 
 

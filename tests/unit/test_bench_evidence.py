@@ -12,6 +12,7 @@ from schemas.reports import Facts, Heartbeat, NodeReport, PatchState, Record
 from schemas.windows.taxonomy import classify, impact_for
 from streams.detection.chains import DAY_MS, HOUR_MS, Chain, insert, single
 from streams.detection.domain_state import DomainState
+from streams.detection.silence import with_silences
 from streams.regbench.bench.evidence import evidence_of, runs_of
 from streams.regbench.bench.history import gather
 from streams.regbench.bench.stream import Event, Install, Line, Uninstall
@@ -126,6 +127,26 @@ def test_with_heartbeats_to_the_end_service_is_that_of_the_heartbeats(i: int, ho
     ]
     found = evidence_of(gather([*head(NODES), *beats]), END)
     assert found == as_reports([], {}, beats, BEAT_MS // 1000)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, NODES - 1), st.integers(-40, 40))
+def test_a_node_that_dies_near_its_patch_is_silent_alike(i: int, minutes: int) -> None:
+    """Whether a restart came before the silence: by the stream's install, by the report's state."""
+    died_ms = T0 + minutes * MINUTE
+    beats = [
+        Beat(t_ms, node(n).node)
+        for n in range(NODES)
+        for t_ms in range(T0 - DAY, END + 1, BEAT_MS)
+        if n != i or t_ms <= died_ms
+    ]
+    patched: dict[int, tuple[int, int | None]] = {i: (0, None)}
+    lines = [*as_stream([], patched), *beats]
+    found = evidence_of(gather(lines), END)
+    assert found == as_reports([], patched, beats, BEAT_MS // 1000)
+    (silence,) = (onset for part in with_silences(found) for onset in part.onsets)
+    last_ms = died_ms // BEAT_MS * BEAT_MS
+    assert (silence.node, silence.first_ms) == (node(i).node, last_ms + 110 * MINUTE - 1)
 
 
 def test_heartbeats_over_a_part_of_the_period_say_nothing_about_the_rest() -> None:

@@ -71,6 +71,14 @@ class TestKbwatch:
             verdict.halt.victims,
             verdict.signature,
         )
+        assert (halt.suspects, halt.rule) == (verdict.suspects, verdict.rule)
+
+    def test_two_kbs_that_came_together_are_both_halted_and_both_suspected(self) -> None:
+        lines = list(rollout(300, FAILING))
+        twins = [replace(x, kb="KB2") for x in lines if isinstance(x, Install)]
+        halts = [d for d in Kbwatch()("f", gather([*lines, *twins])) if d.type == "halt"]
+        assert {d.kb for d in halts} == {KB, "KB2"}
+        assert all(d.suspects == {KB: 0.5, "KB2": 0.5} for d in halts)
 
     def test_a_warning_that_ended_later_is_a_decision_all_the_same(self) -> None:
         """Late victims, so that it is the chronic window that bets, and then as many controls."""
@@ -202,8 +210,8 @@ class TestCalibration:
             ]
             path = tmp_path / f"{seed}.jsonl"
             write(path, [*lines[:-1], *reboots, lines[-1]])
-            found += learn_from(path)
-        margins = margins_of("mine", found)
+            found += learn_from(path, frozenset({"service"}))
+        margins = margins_of("mine", found, frozenset({"service"}))
         assert len(found) == 4
         assert margins.impact.rho["class:service"][0] > 100, "every patched node fails at its boot"
         saved = tmp_path / "cal.json"
@@ -215,7 +223,7 @@ class TestCalibration:
         twice = [replace(x, kb="KB2") for x in lines if isinstance(x, Install)]
         path = tmp_path / "x.jsonl"
         write(path, [*lines[:-1], *twice, lines[-1]])
-        assert len(learn_from(path)) == 1
+        assert len(learn_from(path, frozenset())) == 1
 
 
 def test_the_period_is_the_streams_not_the_detectors(tmp_path: Path) -> None:

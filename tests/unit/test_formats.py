@@ -1,8 +1,6 @@
 """One event in every shipper's shape: the same Event, but for what the shape does not carry."""
 
 import copy
-from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
@@ -10,101 +8,32 @@ from msgspec.structs import asdict, replace
 
 from schemas.codec import DecodeError
 from schemas.formats import FORMATS
-from schemas.reports import Boot, Event, PatchState
-from schemas.windows.event_xml import event_of
+from schemas.reports import Boot, PatchState
 from schemas.windows.records import RecordReader
 from schemas.windows.system_time import time_ms
 from schemas.windows.taxonomy import classify
-
-SHIPPERS = Path(__file__).parents[1] / "fixtures" / "shippers"
-XML = (SHIPPERS / "01_rendered_event.xml").read_text()
-EVENT = event_of(XML)
-SECONDS = {"t_ms": EVENT.t_ms // 1000 * 1000}
-UNNAMED = {"data": {}, "binary": ""}
-Json = dict[str, Any]
-
-
-def sample(name: str) -> Json:
-    loaded: Json = orjson.loads((SHIPPERS / name).read_bytes())
-    return loaded
-
-
-WINLOGBEAT = sample("02_winlogbeat8_ecs.json")
-OTLP_MAP = sample("03a_otlp_json_map.json")
-OTLP_ARRAY = sample("03b_otlp_json_array.json")
-FLUENTBIT = sample("04a_fluentbit_winevtlog.json")
-NXLOG = sample("05_nxlog_to_json.json")
-VECTOR = sample("06_vector_windows_event_log.json")
-EVTX = sample("07_evtx_dump_json.json")
-
-FLUENTBIT_LEGACY = {
-    "RecordNumber": 184467,
-    "TimeGenerated": "2025-07-15 05:12:44 +0200",
-    "TimeWritten": "2025-07-15 05:12:44 +0200",
-    "EventID": 7031,
-    "Qualifiers": 49152,
-    "EventType": "Error",
-    "EventCategory": 0,
-    "Channel": "System",
-    "SourceName": "Service Control Manager",
-    "ComputerName": "hv03.corp.example",
-    "Data": "43006c00750073005300760063000000",
-    "Sid": "",
-    "Message": "",
-    "StringInserts": ["Cluster Service", "3", "60000", "1", "Restart the service"],
-}
-NXLOG_6 = {
-    **{name: NXLOG[name] for name in NXLOG if not name.startswith("param")},
-    "EventTime": "2025-07-15T05:12:44.128734+02:00",
-    "LevelValue": 2,
-    "Keywords": "9259400833873739776",
-    "EventData": "<EventData><Data Name='param1'>Cluster Service</Data></EventData>",
-    **{f"EventData.{name}": NXLOG[name] for name in NXLOG if name.startswith("param")},
-    "EventData.Binary": EVENT.binary,
-}
-
-
-def log_record(body: Json, **more: object) -> Json:
-    records = [{"timeUnixNano": "1752549164128734100", "body": body, **more}]
-    return {"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}
-
-
-def otlp_body(request: Json) -> list[Json]:
-    records = request["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
-    values: list[Json] = records[0]["body"]["kvlistValue"]["values"]
-    return values
-
-
-def otlp_with(severity: int | None = None, request: Json = OTLP_MAP, **body: Json) -> Json:
-    """The sample with some values of its body replaced, or added."""
-    request = copy.deepcopy(request)
-    values = otlp_body(request)
-    values[:] = [pair for pair in values if pair["key"] not in body]
-    values.extend({"key": key, "value": value} for key, value in body.items() if value)
-    if severity is not None:
-        request["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["severityNumber"] = severity
-    return request
-
-
-def kvlist(**values: Json) -> Json:
-    pairs = [{"key": key, "value": value} for key, value in values.items()]
-    return {"kvlistValue": {"values": pairs}}
-
-
-def string(text: str) -> Json:
-    return {"stringValue": text}
-
-
-def read(name: str, value: object) -> Event:
-    (item,) = FORMATS[name](orjson.dumps(value))
-    if isinstance(item.event, DecodeError):
-        raise item.event
-    return item.event
-
-
-def read_all(name: str, value: object) -> list[Event]:
-    events = [item.event for item in FORMATS[name](orjson.dumps(value))]
-    return [event for event in events if isinstance(event, Event)]
+from tests.fixtures.foreign_samples import (
+    EVENT,
+    EVTX,
+    FLUENTBIT,
+    FLUENTBIT_LEGACY,
+    NXLOG,
+    NXLOG_6,
+    OTLP_ARRAY,
+    OTLP_MAP,
+    SECONDS,
+    UNNAMED,
+    VECTOR,
+    WINLOGBEAT,
+    XML,
+    Json,
+    kvlist,
+    log_record,
+    otlp_with,
+    read,
+    read_all,
+    string,
+)
 
 
 @pytest.mark.parametrize(
@@ -230,81 +159,6 @@ class TestWinlogbeat:
     def test_a_broken_original_falls_back_on_the_fields(self) -> None:
         truncated = {**WINLOGBEAT, "event": {"original": XML[:400]}}
         assert read("winlogbeat", truncated) == EVENT
-
-
-class TestOtel:
-    @pytest.mark.parametrize(
-        ("word", "severity", "level"),
-        [
-            ("Critical", 21, 1),
-            ("Fehler", 17, 2),
-            ("Fehler", 0, 2),  # a collector on a German system gives no severity
-            ("不明", 13, 3),
-            ("不明", 0, 0),
-            ("1", 0, 1),
-            ("16", 0, 16),
-            ("0", 0, 0),
-            ("Verbose", 5, 5),
-        ],
-    )
-    def test_numbers_go_before_words(self, word: str, severity: int, level: int) -> None:
-        assert read("otlp-json", otlp_with(severity, level=string(word))).level == level
-
-    def test_unnamed_data_of_the_array(self) -> None:
-        data = {
-            "arrayValue": {"values": [kvlist(**{"": string("a")}), kvlist(**{"": string("b")})]}
-        }
-        event_data = kvlist(data=data, name=string("X"), binary=string("00FF"))
-        event = read("otlp-json", otlp_with(event_data=event_data))
-        assert (event.data, event.binary) == ({"param1": "a", "param2": "b"}, "00FF")
-
-    def test_user_data(self) -> None:
-        data = kvlist(PackageIdentifier=string("KB5062557"))
-        user_data = kvlist(name=string("CbsPackageChangeState"), data=data)
-        event = read("otlp-json", otlp_with(event_data=kvlist(), user_data=user_data))
-        assert event.data == {"PackageIdentifier": "KB5062557"}
-
-    def test_errors_of_rendering(self) -> None:
-        errors = kvlist(error_code={"intValue": "15003"}, event_payload=string("00"))
-        event = read("otlp-json", otlp_with(event_data=kvlist(), processing_error_data=errors))
-        assert event.data == {"ErrorCode": "15003", "EventPayload": "00"}
-
-    def test_an_event_without_data(self) -> None:
-        assert read("otlp-json", otlp_with(event_data={})).data == {}
-
-    def test_a_log_record_without_any_time_is_refused(self) -> None:
-        value = otlp_with(system_time={})
-        value["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["timeUnixNano"] = "0"
-        with pytest.raises(DecodeError, match=r"timeUnixNano: unknown"):
-            read("otlp-json", value)
-
-    def test_the_log_record_s_time_is_the_last_resort(self) -> None:
-        assert read("otlp-json", otlp_with(system_time={})) == EVENT
-
-    @pytest.mark.parametrize(
-        ("value", "where"),
-        [
-            ({}, r"\$\.resourceLogs: not an array"),
-            ({"resourceLogs": [{"scopeLogs": [{"logRecords": [1]}]}]}, r"logRecords\[0\]"),
-            (log_record(string("<Event/>")), r"logRecords\[0\]\.body: "),
-            (log_record(string("The service stopped.")), r"logRecords\[0\]\.body: "),
-            (log_record({"intValue": "1"}), r"logRecords\[0\]\.body: "),
-            (log_record({"stringValue": "x", "intValue": 1}), "not one value"),
-            (otlp_with(channel={}), r"body\.channel: missing"),
-            (otlp_with(event_data=string("x")), r"body\.event_data: not an object"),
-            (log_record({"kvlistValue": {"values": 1}}), r"body: not an array"),
-        ],
-    )
-    def test_errors_say_where(self, value: Json, where: str) -> None:
-        with pytest.raises(DecodeError, match=where):
-            read("otlp-json", value)
-
-    def test_values_in_values_without_end_are_refused(self) -> None:
-        value: Json = string("x")
-        for _ in range(40):
-            value = kvlist(a=value)
-        with pytest.raises(DecodeError, match="deeper than 32"):
-            read("otlp-json", log_record(value))
 
 
 class TestFluentBit:

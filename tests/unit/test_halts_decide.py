@@ -75,6 +75,21 @@ def test_both_acknowledgements_let_the_default_demo_halt() -> None:
     assert the_halt(policy, a_verdict(trust="open", calibration="default")).state == "active"
 
 
+def test_auto_leaves_it_to_a_person_when_another_change_came_along() -> None:
+    driver = "change:driver:mpio=2.1"
+    undecided = a_verdict(suspects={"KB5062557": 0.8, driver: 0.2})
+    halt = the_halt(_AUTO, undecided)
+    assert halt.state == "proposed"
+    assert driver in halt.history[-1].why
+    cleared = a_verdict(suspects={"KB5062557": 0.97, driver: 0.03})
+    assert the_halt(_AUTO, cleared).state == "active"
+
+
+def test_auto_halts_several_kbs_that_nothing_tells_apart() -> None:
+    both = a_verdict(suspects={"KB5062557": 0.5, "KB5062558": 0.5})
+    assert the_halt(_AUTO, both).state == "active"
+
+
 def test_what_the_policy_does_not_cover_makes_no_halt() -> None:
     elsewhere = Policy(mode="auto", match=Match(branches=("20348",)))
     assert decide(a_verdict(), None, elsewhere, 1000) is None

@@ -69,7 +69,14 @@ def records(last: int, kinds: tuple[type[Record], ...]) -> st.SearchStrategy[Rec
             states,
             absolute,
         ),
-        st.builds(Facts, t_ms=absolute, role=st.sampled_from(("hyperv", "sql"))),
+        st.builds(
+            Facts,
+            t_ms=absolute,
+            role=st.sampled_from(("hyperv", "sql")),
+            changes=st.dictionaries(
+                st.sampled_from(("driver:mpio", "firmware")), st.sampled_from(("1", "2"))
+            ),
+        ),
         st.builds(Heartbeat, t_ms=absolute),
     )
     few = {

@@ -1,6 +1,5 @@
 """The steps of a KB, from what registry, component store and update history say."""
 
-import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,19 +12,22 @@ from collectors.sources.patch_machine import (
     advance,
     names_a_kb,
 )
-from collectors.sources.patch_state import PatchStateSource
-from collectors.sources.source import Item, Source
-from collectors.windows.api import Fault, WindowsApiError
 from schemas.reports import PatchState
-from tests.fixtures.fake_windows import Clock, FakeRegistry
-
-MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
-T0 = 1_752_000_000_000
-OLD, NEW = "17763.7434", "17763.7558"
-KB = "KB5062557"
-ROLLUP = "Package_for_RollupFix~31bf3856ad364e35~amd64~~17763.7558.1.8"
-TITLE = f"2025-07 Cumulative Update for Windows Server 2019 ({KB})"
-INSTALLED, PENDING, STAGED, SUPERSEDED = 0x70, 0x60, 0x40, 0x50
+from tests.fixtures.patching import (
+    DAY,
+    HOUR,
+    INSTALLED,
+    KB,
+    MINUTE,
+    NEW,
+    OLD,
+    PENDING,
+    ROLLUP,
+    STAGED,
+    SUPERSEDED,
+    T0,
+    TITLE,
+)
 
 
 class Machine:
@@ -276,167 +278,3 @@ class TestTheMachine:
                 said[step.kb, step.state] = step.t_ms
             _, again = advance(memory, seen, T0 - DAY)
             assert again == ()
-
-
-CURRENT = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion"
-CBS = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing"
-SESSION = r"SYSTEM\CurrentControlSet\Control\Session Manager"
-
-
-def filetime(t_ms: int) -> dict[str, object]:
-    value = t_ms * 10_000 + 116_444_736_000_000_000
-    return {"InstallTimeHigh": value >> 32, "InstallTimeLow": value & 0xFFFFFFFF}
-
-
-class Computer:
-    """A registry, an update history and a source that looks at both."""
-
-    def __init__(self) -> None:
-        self.clock = Clock(T0)
-        self.registry = FakeRegistry(
-            {
-                CURRENT: {"CurrentBuildNumber": "17763", "UBR": 7434},
-                rf"{CBS}\Packages\Microsoft-Windows-Foundation": {"CurrentState": 0x70},
-                SESSION: {"ProtectionMode": 1},
-            }
-        )
-        self.history = b"[]"
-        self.scripts = 0
-        self.boot_ms = T0 - DAY
-        self.position: str | None = None
-        self.start()
-
-    def start(self) -> None:
-        self.source = PatchStateSource(
-            self.registry, self.powershell, lambda now: self.boot_ms, 900, 120, self.clock.both
-        )
-        self.source.open(self.position)
-
-    def powershell(self, script: str) -> str:
-        self.scripts += 1
-        return self.history.decode()
-
-    def looks(self) -> list[Item]:
-        self.clock.advance(900)
-        items = list(self.source.read(100))
-        for item in items:
-            self.position = item.position or self.position
-        return items
-
-    def says(self) -> list[tuple[str, str]]:
-        records = [record for item in self.looks() for record in item.records]
-        return [(r.kb, r.state) for r in records if isinstance(r, PatchState)]
-
-    def is_patched(self, state: int) -> None:
-        installed = {"CurrentState": state, **filetime(self.clock.ms)}
-        self.registry.keys[rf"{CBS}\Packages\{ROLLUP}"] = installed
-
-
-class TestTheSource:
-    def test_an_installation_as_the_registry_shows_it(self) -> None:
-        computer = Computer()
-        source: Source = computer.source
-        assert source.name == "patch_state"
-        assert computer.says() == []
-        computer.is_patched(PENDING)
-        computer.registry.keys[rf"{CBS}\RebootPending"] = {}
-        assert computer.says() == [(KB, "staged")]
-        computer.boot_ms = computer.clock.ms
-        del computer.registry.keys[rf"{CBS}\RebootPending"]
-        computer.registry.keys[CURRENT]["UBR"] = 7558
-        computer.is_patched(INSTALLED)
-        assert sorted(computer.says()) == [(KB, "confirmed"), (KB, "effective")]
-        assert computer.says() == []
-        assert source.trouble == ""
-
-    def test_a_restart_of_the_collector_repeats_nothing(self) -> None:
-        computer = Computer()
-        computer.looks()
-        computer.is_patched(PENDING)
-        computer.looks()
-        computer.start()
-        assert computer.says() == []
-
-    def test_a_patch_while_the_collector_was_away_is_seen(self) -> None:
-        computer = Computer()
-        computer.looks()
-        computer.boot_ms = computer.clock.ms
-        computer.registry.keys[CURRENT]["UBR"] = 7558
-        computer.start()
-        assert computer.says() == [(KB, "effective")]
-
-    def test_it_looks_only_when_it_is_time(self) -> None:
-        computer = Computer()
-        computer.looks()
-        computer.registry.keys[CURRENT]["UBR"] = 7558
-        assert list(computer.source.read(10)) == []
-
-    def test_the_history_is_asked_hourly_or_when_something_changed(self) -> None:
-        computer = Computer()
-        for _ in range(9):
-            computer.looks()
-        assert computer.scripts == 3
-        computer.is_patched(PENDING)
-        computer.looks()
-        assert computer.scripts == 4
-
-    def test_the_history_is_read(self) -> None:
-        computer = Computer()
-        row = {"title": ".NET (KB5055169)", "date": "2025-07-08T18:00:00Z"}
-        computer.history = orjson.dumps([{**row, "operation": 1, "result": 2}])
-        assert computer.says() == [("KB5055169", "effective")]
-
-    def test_no_more_than_asked_for_and_the_position_with_the_last(self) -> None:
-        computer = Computer()
-        rows = [
-            {"title": f"(KB505516{n})", "date": "2025-07-08T18:00:00Z", "operation": 1, "result": 2}
-            for n in range(3)
-        ]
-        computer.history = orjson.dumps(rows)
-        computer.clock.advance(900)
-        first, rest = computer.source.read(2), computer.source.read(2)
-        assert [bool(item.position) for item in [*first, *rest]] == [False, False, True]
-
-    @pytest.mark.parametrize("output", ["", "null", "{", "[1]", '[{"title": "x"}]', "\ufeff[]"])
-    def test_output_that_is_no_history_is_no_history(self, output: str) -> None:
-        computer = Computer()
-        computer.history = output.encode()
-        computer.is_patched(PENDING)
-        assert computer.says() == [(KB, "staged")]
-
-    def test_an_entry_without_a_time_is_passed_over(self) -> None:
-        computer = Computer()
-        row = {"title": "KB5055169", "date": "1899-12-30T00:00:00Z", "operation": 1, "result": 2}
-        computer.history = orjson.dumps([row])
-        assert computer.says() == []
-        assert computer.source.trouble == ""
-
-    def test_what_cannot_be_read_is_said_and_stops_nothing(self) -> None:
-        computer = Computer()
-        computer.registry.fault = Fault.ACCESS_DENIED
-        assert computer.says() == []
-        assert "access denied" in computer.source.trouble
-        computer.registry.fault = None
-        computer.says()
-        assert computer.source.trouble == ""
-
-    def test_elsewhere_than_on_windows_it_says_so(self) -> None:
-        computer = Computer()
-        computer.registry.fault = Fault.NOT_WINDOWS
-
-        def no_powershell(script: str) -> str:
-            raise WindowsApiError(Fault.NOT_WINDOWS)
-
-        source = PatchStateSource(
-            computer.registry, no_powershell, lambda now: 0, 900, 120, computer.clock.both
-        )
-        assert [item.records for item in source.read(10)] in ([], [()])
-        assert "this is not Windows" in source.trouble
-
-    @pytest.mark.parametrize("position", ["", "{", "3", '{"said": {"x": {}}}'])
-    def test_a_position_that_is_none_is_a_first_start(self, position: str) -> None:
-        computer = Computer()
-        computer.position = position
-        computer.start()
-        computer.registry.keys[CURRENT]["UBR"] = 7558
-        assert computer.says() == []

@@ -16,10 +16,13 @@ from collectors.sources.selection import (
 )
 from schemas.errors import KbwatchError
 from schemas.reports import Event
+from schemas.windows.taxonomy import classify
 
 KERNEL, UPDATE = "Microsoft-Windows-Kernel-General", "Microsoft-Windows-WindowsUpdateClient"
 SERVICING = "Microsoft-Windows-Servicing"
 SCM = "Service Control Manager"
+CLUSTER = "Microsoft-Windows-FailoverClustering"
+VMS = "Microsoft-Windows-Hyper-V-High-Availability"
 DEFAULT = Selection(LogSettings())
 
 
@@ -103,6 +106,36 @@ def test_patches_boots_and_failures_are_read(
     channel: str, provider: str, number: int, level: int
 ) -> None:
     assert wanted(DEFAULT, event(channel, provider, number, level))
+
+
+@pytest.mark.parametrize(
+    ("channel", "provider", "number", "level"),
+    [
+        ("System", SCM, 7031, 2),
+        ("System", SCM, 7024, 2),
+        ("System", CLUSTER, 1135, 1),
+        ("System", CLUSTER, 1672, 1),
+        ("System", CLUSTER, 1675, 3),
+        ("System", CLUSTER, 1676, 2),
+        ("System", CLUSTER, 5120, 3),
+        ("System", CLUSTER, 5142, 2),
+        ("System", CLUSTER, 5150, 2),
+        *((f"{VMS}-Admin", VMS, number, 2) for number in (21107, 21128, 21129, 21130)),
+    ],
+)
+def test_the_founding_incident_is_read_and_is_one(
+    channel: str, provider: str, number: int, level: int
+) -> None:
+    """KB5062557 on Server 2019: the cluster service dies, nodes are quarantined, VMs restart."""
+    one = event(channel, provider, number, level)
+    assert wanted(DEFAULT, one)
+    assert classify(one) is not None
+
+
+def test_a_node_that_is_back_in_its_cluster_is_neither_read_nor_an_incident() -> None:
+    joined = event("Microsoft-Windows-FailoverClustering/Operational", CLUSTER, 1062, 4)
+    assert not wanted(DEFAULT, joined)
+    assert classify(joined) is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """What is an incident, what kind of one, and on whom it is booked."""
 
 import os
+import re
+from importlib import resources
 from pathlib import Path
 
 import orjson
@@ -319,3 +321,10 @@ def test_real_records_mean_what_the_golden_file_says() -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_bytes(orjson.dumps(meanings, option=orjson.OPT_INDENT_2) + b"\n")
     assert meanings == orjson.loads(golden.read_bytes())
+
+
+def test_whatever_windows_facts_stand_on_is_explained() -> None:
+    folder = Path(str(resources.files("schemas.windows")))
+    files = {path.name for path in folder.iterdir() if path.suffix in (".py", ".toml", ".json")}
+    named = set(re.findall(r"`(\w+\.(?:py|toml|json))`", (folder / "README.md").read_text()))
+    assert named == files - {"__init__.py"}

@@ -1,15 +1,19 @@
 """At which levels a failure counts, and what of it counts as harm."""
 
+import pytest
 from msgspec.structs import replace
 
 from schemas.evidence import DomainEvidence, Onset
 from streams.detection.chains import Chain
 from streams.detection.tree import (
+    MAX_SIGNATURES,
+    UPPER,
     Baseline,
     baseline,
     impact_chain,
     node_onsets,
     symptom_chain,
+    weight,
 )
 from tests.fixtures.stories import DAY, HOUR, MINUTE, T0, WEEK
 
@@ -57,25 +61,41 @@ def history(counts: dict[str, dict[int, int]]) -> DomainEvidence:
 class TestBaseline:
     def test_known_is_what_the_13_weeks_before_the_first_week_have_seen(self) -> None:
         seen = history({"edge": {-13: 1}, "old": {-14: 9}, "own": {0: 9}, "last": {-1: 1}})
-        assert baseline([seen], T0).known == {"edge", "last"}
+        assert baseline([seen], T0, frozenset()).known == {"edge": 1, "last": 1}
 
     def test_rare_are_the_least_frequent_up_to_a_tenth(self) -> None:
         seen = history({"a": {-2: 4}, "b": {-2: 6}, "c": {-2: 90}})
-        assert baseline([seen], T0).rare == {"a", "b"}
-        assert baseline([replace(seen, baseline={}), seen, seen], T0).rare == {"a", "b"}
-        assert baseline([history({"a": {-2: 4}, "b": {-2: 7}, "c": {-2: 89}})], T0).rare == {"a"}
+        assert baseline([seen], T0, frozenset()).rare == {"a", "b"}
+        assert baseline([replace(seen, baseline={}), seen, seen], T0, frozenset()).rare == {
+            "a",
+            "b",
+        }
+        assert baseline(
+            [history({"a": {-2: 4}, "b": {-2: 7}, "c": {-2: 89}})], T0, frozenset()
+        ).rare == {"a"}
 
     def test_levels_of_a_signature(self) -> None:
-        base = Baseline(frozenset({"usual", "seldom"}), frozenset({"seldom"}))
+        base = Baseline(
+            {"usual": 9, "seldom": 1}, frozenset({"seldom"}), {}, frozenset({"service"})
+        )
         assert base.levels("usual", "vm") == ("any", "class:vm", "sig:usual")
         assert base.levels("seldom", "vm") == ("any", "class:vm", "rare", "sig:seldom")
         assert base.levels("new", "vm") == ("any", "class:vm", "novel", "sig:new")
         assert base.levels("new", "invented")[1] == "class:other"
 
+    def test_what_is_new_or_rare_in_a_class_that_restarts_break_has_levels_of_its_own(self) -> None:
+        base = Baseline({"seldom": 1}, frozenset({"seldom"}), {}, frozenset({"service"}))
+        assert base.levels("seldom", "service")[2] == "rare:reboot"
+        assert base.levels("new", "service")[2] == "novel:reboot"
+
+
+def test_the_prior_is_spent_once() -> None:
+    assert sum(map(weight, UPPER)) + MAX_SIGNATURES * weight("sig:a") == pytest.approx(1.0)
+
 
 def test_each_level_clusters_on_its_own() -> None:
     """A 7023 at boot does not swallow the 7031 that follows: their signatures differ."""
-    base = Baseline(frozenset({"a", "b"}), frozenset())
+    base = Baseline({"a": 1, "b": 1}, frozenset(), {}, frozenset())
     chains = {("a", "service"): [Chain(0, 0)], ("b", "service"): [Chain(HOUR, HOUR)]}
     onsets = sorted((o.level, o.t_ms) for o in node_onsets("n", chains, base))
     assert onsets == [("any", 0), ("class:service", 0), ("sig:a", 0), ("sig:b", HOUR)]

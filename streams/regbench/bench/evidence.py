@@ -12,7 +12,7 @@ from statistics import median_low
 
 from schemas.evidence import DomainEvidence, NodeEvidence, NodePatch, Onset
 from streams.detection.chains import HOUR_MS, KEPT_TIMES, Chain, merge
-from streams.detection.node_evidence import ONSETS_MS, WEEK_MS
+from streams.detection.node_evidence import ONSETS_MS, WEEK_MS, last_effective, restart_near
 from streams.detection.node_state import (
     KEEP_MS,
     MAX_INTERVALS,
@@ -26,11 +26,14 @@ _SAMPLE = 500
 """Nodes whose heartbeats tell the interval."""
 
 
-def evidence_of(history: History, asof_ms: int) -> list[DomainEvidence]:
+def evidence_of(
+    history: History, asof_ms: int, back_to_ms: int | None = None
+) -> list[DomainEvidence]:
     """Every domain's contribution to every branch, looking back from ``asof_ms`` (Unix ms), by
-    branch and domain.
+    branch and domain. What is older than the live detector remembers is left out, unless it
+    happened since ``back_to_ms``.
     """
-    view = _View(history, asof_ms)
+    view = _View(history, asof_ms, back_to_ms)
     domains: dict[tuple[str, str], list[NodeHistory]] = defaultdict(list)
     for _, one in sorted(history.nodes.items()):
         domains[one.node.branch, one.node.domain].append(one)
@@ -62,7 +65,7 @@ def _run(times: list[int], floor_ms: int) -> Chain:
 class _View:
     """The history as it looks at one instant."""
 
-    def __init__(self, history: History, asof_ms: int) -> None:
+    def __init__(self, history: History, asof_ms: int, back_to_ms: int | None) -> None:
         self._fleet = history.fleet
         self._start_ms = history.start_ms
         self._asof_ms = asof_ms
@@ -70,6 +73,10 @@ class _View:
         # Looked back on from the week's start, so that evidence does not change every minute.
         self._newest_ms = asof_ms // WEEK_MS * WEEK_MS
         self._horizon_ms = self._newest_ms - KEEP_MS
+        self._recent_ms = self._newest_ms - ONSETS_MS
+        if back_to_ms is not None:
+            self._horizon_ms = min(self._horizon_ms, back_to_ms)
+            self._recent_ms = min(self._recent_ms, back_to_ms)
         interval_s = _interval_s(history)
         self._grace_s = grace_s(interval_s)
         beats = [t for one in history.nodes.values() for t in one.beats]
@@ -84,7 +91,7 @@ class _View:
             found = self._onsets(one)
             views.append(self._node(one, found))
             for onset in found:
-                if onset.last_ms >= self._newest_ms - ONSETS_MS:
+                if onset.last_ms >= self._recent_ms:
                     onsets.append(onset)
                 if onset.first_ms >= self._horizon_ms:
                     weeks = baseline.setdefault(onset.signature, [])
@@ -120,18 +127,23 @@ class _View:
     def _node(self, one: NodeHistory, onsets: list[Onset]) -> NodeEvidence:
         node = one.node
         since_ms = max(node.t_ms, self._start_ms)
+        service, heartbeats = self._service(one, since_ms)
+        patches = tuple([_patch(one, kb) for kb in sorted(one.installs)])
+        restart = restart_near(service[-1][1], 0, last_effective(patches)) if heartbeats else ""
         return NodeEvidence(
             node=node.node,
             role=node.role,
             site=node.site,
             build="",
             since_ms=since_ms,
-            service=self._service(one, since_ms),
+            service=service,
             grace_s=self._grace_s,
             ring=node.ring,
             covariates=dict(sorted(node.covariates.items())),
             weeks=self._weeks(onsets),
-            patches=tuple([_patch(one, kb) for kb in sorted(one.installs)]),
+            patches=patches,
+            heartbeats=heartbeats,
+            restart=restart,
         )
 
     def _weeks(self, onsets: list[Onset]) -> dict[int, int]:
@@ -140,19 +152,21 @@ class _View:
             runs = merge([Chain(o.first_ms, o.last_ms) for o in onsets], ONSET_GAP_MS)
         return _counted([c.first_ms // WEEK_MS for c in runs if c.first_ms >= self._horizon_ms])
 
-    def _service(self, one: NodeHistory, since_ms: int) -> tuple[tuple[int, int], ...]:
+    def _service(self, one: NodeHistory, since_ms: int) -> tuple[tuple[tuple[int, int], ...], bool]:
+        """Intervals in service, and whether heartbeats tell them."""
         if not self._covered:
-            return ((since_ms, self._seen_ms),)
+            return ((since_ms, self._seen_ms),), False
         grace_ms = self._grace_s * 1000
         sighted = runs_of(one.beats, grace_ms, SEEN_FLOOR_MS) if one.beats else []
         alive = merge([*sighted, *self._vouched(sighted, grace_ms)], grace_ms)
         runs = [(c.first_ms, c.last_ms) for c in alive if c.last_ms >= self._horizon_ms]
         if not runs:
-            return ((since_ms, _last(one, since_ms) // SEEN_FLOOR_MS * SEEN_FLOOR_MS),)
+            last_ms = _last(one, since_ms) // SEEN_FLOOR_MS * SEEN_FLOOR_MS
+            return ((since_ms, last_ms),), False
         # Until the first heartbeat the stream itself vouches for the node.
         runs[0] = (min(since_ms, runs[0][0]), runs[0][1])
-        needed = [run for run in runs if run[1] >= self._newest_ms - ONSETS_MS] or runs[-1:]
-        return tuple(needed[-MAX_INTERVALS:])
+        needed = [run for run in runs if run[1] >= self._recent_ms] or runs[-1:]
+        return tuple(needed[-MAX_INTERVALS:]), True
 
     def _vouched(self, sighted: Sequence[Chain], grace_ms: int) -> Iterator[Chain]:
         """Spans without anybody's heartbeats, for a node that was there when they stopped."""

@@ -6,7 +6,6 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median_low
 
 import msgspec
 from msgspec import Struct
@@ -14,13 +13,10 @@ from msgspec import Struct
 from schemas.errors import KbwatchError
 from schemas.evidence import DomainEvidence
 from schemas.settings import DetectorSettings
-from streams.detection import decide as deciding
-from streams.detection.fold import Path as Wealth
+from streams.detection.cases import Crossed, Judged, judge_cases
 from streams.detection.margins import Margins, default_margins
-from streams.detection.members import Case, members
+from streams.detection.silence import with_silences
 from streams.detection.spans import Span, case_spans, heard_ms
-from streams.detection.tree import baseline
-from streams.detection.verdict import driving, victim_hits
 from streams.regbench.bench.decisions import Decision, Kind
 from streams.regbench.bench.evidence import evidence_of
 from streams.regbench.bench.history import History
@@ -61,7 +57,8 @@ def _by_branch(evidence: list[DomainEvidence]) -> Iterator[tuple[str, list[Domai
     out: dict[str, list[DomainEvidence]] = defaultdict(list)
     for part in evidence:
         out[part.branch].append(part)
-    yield from sorted(out.items())
+    for name, parts in sorted(out.items()):
+        yield name, with_silences(parts)
 
 
 class Kbwatch:
@@ -76,43 +73,37 @@ class Kbwatch:
     def __call__(self, name: str, history: History) -> Iterator[Decision]:
         """The decisions on all cases of the stream in file ``name``."""
         for branch in branches(history):
-            for span in branch.spans:
-                yield from self._case(name, history.fleet, branch, span)
+            judged = judge_cases(
+                (history.fleet, branch.name),
+                branch.evidence,
+                branch.spans,
+                min(heard_ms(branch.evidence), branch.asof_ms),
+                lambda _: self._margins,
+                self._log_threshold,
+            )
+            for case in judged:
+                yield from _decisions(name, case)
 
-    def _case(self, file: str, fleet: str, branch: Branch, span: Span) -> Iterator[Decision]:
-        evidence = branch.evidence
-        people = members(Case(fleet, branch.name, span.kb, span.build), evidence)
-        grace_ms = median_low([m.node.grace_s for m in people] or [0]) * 1000
-        decided = deciding.decide(
-            people,
-            evidence,
-            baseline(evidence, span.start_ms),
-            span.start_ms,
-            self._margins,
-            self._log_threshold,
-            until_ms=min(heard_ms(evidence), branch.asof_ms) + grace_ms,
-        )
-        warned_ms = next(
-            (s.t_ms for s in decided.impact.steps if s.log_e >= deciding.LOG_WARN), None
-        )
-        crossed: tuple[tuple[Kind, int | None, Wealth], ...] = (
-            ("warn", warned_ms, decided.impact),
-            ("halt", decided.halt_ms, decided.impact),
-            ("notice", decided.notice_ms, decided.symptoms),
-        )
-        for kind, t_ms, path in crossed:
-            if t_ms is None:
-                continue
-            signature = driving(path, evidence, t_ms)
+
+def _decisions(file: str, judged: Judged) -> Iterator[Decision]:
+    crossed: tuple[tuple[Kind, Crossed | None], ...] = (
+        ("warn", judged.first_warn),
+        ("halt", judged.halt),
+        ("notice", judged.notice),
+    )
+    for kind, crossing in crossed:
+        if crossing is not None:
             yield Decision(
                 file=file,
                 type=kind,
-                t_ms=t_ms,
-                kb=span.kb,
-                branch=branch.name,
-                log_e=path.at(t_ms),
-                signature=signature,
-                victims=sum(hit.t_ms <= t_ms for hit in victim_hits(path, signature)),
+                t_ms=crossing.t_ms,
+                kb=judged.case.kb,
+                branch=judged.case.branch,
+                log_e=crossing.log_e,
+                signature=crossing.signature,
+                rule=crossing.rule,
+                suspects=crossing.suspects,
+                victims=len(crossing.hits),
             )
 
 

@@ -18,21 +18,25 @@ Found = tuple[Controls, Controls]
 """What a roll-out showed: incidents with impact, and all."""
 
 
-def learn_from(path: Path) -> list[Found]:
-    """The negative controls of one file. KBs that came with the same boots are one roll-out."""
-    return without_pauses(lambda: _learn_from(path))
+def learn_from(path: Path, chatter: frozenset[str]) -> list[Found]:
+    """The negative controls of one file. KBs that came with the same boots are one roll-out.
+    ``chatter``: see margins.Margins.
+    """
+    return without_pauses(lambda: _learn_from(path, chatter))
 
 
-def _learn_from(path: Path) -> list[Found]:
+def _learn_from(path: Path, chatter: frozenset[str]) -> list[Found]:
     out = []
     history = gather(read(path))
     for branch in branches(history):
         for started_ms, span in {span.start_ms: span for span in branch.spans}.items():
             case = Case(history.fleet, branch.name, span.kb, span.build)
-            out.append(controls(members(case, branch.evidence), branch.evidence, started_ms))
+            people = members(case, branch.evidence)
+            out.append(controls(people, branch.evidence, started_ms, chatter))
     return out
 
 
-def margins_of(name: str, found: Sequence[Found]) -> Margins:
+def margins_of(name: str, found: Sequence[Found], chatter: frozenset[str]) -> Margins:
     """The calibration that the roll-outs amount to."""
-    return Margins(name, table([impact for impact, _ in found]), table([all_ for _, all_ in found]))
+    impact, every = table([one for one, _ in found]), table([one for _, one in found])
+    return Margins(name, impact, every, chatter)

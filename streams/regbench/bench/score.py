@@ -61,6 +61,8 @@ class Power(Struct, frozen=True):
     minutes_median: Quantile
     """From the first victim."""
     minutes_p95: Quantile
+    possible_median: Quantile
+    """Victims by the end of the period, had nobody halted it."""
     signature: Share
     """Named what fails, among those that named anything."""
 
@@ -196,12 +198,14 @@ def _null(first: First, truths: Truths) -> Null:
 def _power(first: First, truths: Truths, kind: str) -> Power:
     victims: list[float] = []
     minutes: list[float] = []
+    at_end: list[float] = []
     never, possible, early, cases, joined = 0, 0, 0, 0, 0
     named: list[bool] = []
     for name, truth in _guilty(truths):
         if not truth.caused:
             continue
         cases += 1
+        at_end.append(len(truth.caused))
         joined += len(truth.branches) > 1
         found = _earliest(first, name, truth, kind)
         if len(truth.caused) >= ENOUGH:
@@ -224,6 +228,7 @@ def _power(first: First, truths: Truths, kind: str) -> Power:
         victims_p95=quantile(victims, 0.95),
         minutes_median=quantile(minutes, 0.5),
         minutes_p95=quantile(minutes, 0.95),
+        possible_median=quantile(at_end, 0.5),
         signature=share(sum(named), len(named)),
     )
 

@@ -1,22 +1,42 @@
 """Scores as a person reads them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import msgspec
 from rich.table import Table
 
 from streams.regbench.bench.bounds import Quantile, Share
 from streams.regbench.bench.score import ENOUGH, PER_YEAR, Blame, Null, Power, Rule, Scores
-from streams.tables import add_columns
+from streams.tables import add_columns, console
 
 _Row = tuple[str, str, str, str]
 """What, its figure, its upper 95 % bound, of how many."""
 
 
-def shown(scores: Scores) -> Table:
+def as_text(scores: Mapping[str, Scores], identical: bool | None) -> str:
+    """JSON: the scores alone under the name "", else those of each variant by name. ``identical``,
+    unless None, is a field of its own.
+    """
+    told: dict[str, Any] = msgspec.to_builtins(scores.get("", scores))
+    if identical is not None:
+        told["identical"] = identical
+    return msgspec.json.encode(told).decode()
+
+
+def show(scores: Mapping[str, Scores], identical: bool | None) -> None:
+    """Print a table for each name, and whether decisions are identical unless that is None."""
+    out = console()
+    for name, its in scores.items():
+        out.print(shown(its, name), crop=False)
+    if identical is not None:
+        out.print(f"identical to the twin's decisions: {'yes' if identical else 'no'}")
+
+
+def shown(scores: Scores, name: str = "") -> Table:
     """The scores as a table; what the roll-outs could not tell is left out."""
-    table = Table(
-        box=None, padding=(0, 2, 0, 0), title=f"{scores.rollouts} roll-outs", title_justify="left"
-    )
+    title = f"{name}: {scores.rollouts} roll-outs" if name else f"{scores.rollouts} roll-outs"
+    table = Table(box=None, padding=(0, 2, 0, 0), title=title, title_justify="left")
     rows = [
         *_null(scores.null),
         *_power("halt", scores.halt),
@@ -44,6 +64,8 @@ def _power(kind: str, power: Power) -> Iterator[_Row]:
     if not power.cases:
         return
     cases = "cases" if not power.joined else f"cases, {power.joined} of several branches at once"
+    if kind == "halt":
+        yield _quantile("victims possible, median", power.possible_median)
     yield _share(f"{kind} reached", power.reached, cases)
     if power.never.of:
         yield _share(f"never a {kind}, ≥ {ENOUGH} victims possible", power.never, cases)
