@@ -14,8 +14,7 @@ from functools import cache, cached_property
 
 from msgspec import Struct
 
-from schemas.evidence import DomainEvidence, Onset
-from streams.detection.chains import Chain
+from schemas.evidence import DomainEvidence
 from streams.detection.fold import Cohort, Fold, Path, onsets_of
 from streams.detection.history import Rates, rates
 from streams.detection.margins import Margins, Table
@@ -60,18 +59,16 @@ def decide(
     past = failures_before(all_onsets, started_ms)
     cohort = Cohort(members, past, started_ms, until_ms)
 
-    def folded(
-        onsets: Sequence[NodeOnset], table: Table, part: Callable[[Onset], Chain | None]
-    ) -> _Corroborated:
-        def past_rates() -> Rates:
+    def folded(onsets: Sequence[NodeOnset], table: Table) -> _Corroborated:
+        def past() -> Rates:
             before = baseline(evidence, since_ms, base.chatter)
-            return rates(members, onsets_of(members, evidence, before, part, since_ms), started_ms)
+            return rates(members, onsets, before, base.classes, started_ms)
 
-        return _Corroborated(cohort, onsets, table.on(base.classes), cache(past_rates))
+        return _Corroborated(cohort, onsets, table.on(base.classes), cache(past))
 
     harm = onsets_of(members, evidence, base, impact_chain, since_ms)
-    halt = folded(harm, margins.impact, impact_chain)
-    notice = folded(all_onsets, margins.symptoms, symptom_chain)
+    halt = folded(harm, margins.impact)
+    notice = folded(all_onsets, margins.symptoms)
     impact, symptoms = halt.path, notice.path
     halt_ms = halt.first(log_threshold)
     notice_ms = notice.first(log_threshold) if halt_ms is None else None

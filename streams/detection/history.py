@@ -4,7 +4,7 @@ Per level j and window of the signature tree (single signatures too)
 
     H_jr = e^{X ln r − (r−1) Λ}                 Λ = upper 99 % long-run rate × ρψ × exposed hours
     C'_j = ⅓ Σ_{r ∈ {10, 100, 1000}} e^{L_jr}   the concurrent bet (``wealth``), floors as margins
-    H = Σ_j min(π_j w/5 Σ_r H_jr, C'_j)
+    H = Σ_j min(π_j w/5 Σ_r H_jr, C'_j)         over the levels where C'_j is 10 at least
 
 X counts the onsets of exposed nodes. H_jr is a Poisson likelihood ratio, an e-process as long as
 the rate is no higher than that; but it takes any outage for guilt. The concurrent bet on the same
@@ -27,7 +27,7 @@ role where that is higher. What was novel or rare then is told by the time befor
 import math
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from msgspec import Struct
@@ -36,12 +36,14 @@ from streams.detection.chains import DAY_MS, HOUR_MS
 from streams.detection.margins import FLOOR, Table, poisson_upper
 from streams.detection.members import EXPOSED_MS, Member
 from streams.detection.tilt import HISTORY_MS
-from streams.detection.tree import UPPER, NodeOnset, weight
+from streams.detection.tree import UNUSUAL, UPPER, Baseline, NodeOnset, weight
 from streams.detection.wealth import CONTROL_AGES, EXPOSED_AGES, RATES, WINDOW_WEIGHTS
 
 _Z99 = 2.326
 _MAX_LOG = 600.0
 _CHATTER = 10.0
+_SPEAKS = 10.0
+_LOG_SPEAKS = math.log(_SPEAKS)
 _AGREEING = tuple((math.log(r), r - 1) for r in (10.0, 100.0, 1000.0))
 _WINDOW_MS = ((0, HOUR_MS), (HOUR_MS, DAY_MS), (HOUR_MS, EXPOSED_MS))
 """From which to which age (ms since the patch) a node is exposed, per window."""
@@ -62,23 +64,35 @@ class Rates(Struct, frozen=True):
     hours: dict[str, float]
 
     def upper(self, level: str, role: str) -> float:
-        """Onsets per hour and node; infinite for a role without a past."""
-        if role not in self.hours:
-            return math.inf
+        """Onsets per hour and node of a role with a past."""
         of_all = sum(self.counts.get((level, other), 0) for other in self.hours)
         limit = poisson_upper(of_all, _Z99) / sum(self.hours.values())
         return max(limit, self.counts.get((level, role), 0) / self.hours[role])
 
 
-def rates(members: Sequence[Member], onsets: Iterable[NodeOnset], started_ms: int) -> Rates:
-    """What the branch was like in the 30 days before ``started_ms`` (Unix ms). ``onsets`` at the
-    levels that were known then (``tree.baseline`` as of the period's start).
+def rates(
+    members: Sequence[Member],
+    onsets: Iterable[NodeOnset],
+    before: Baseline,
+    classes: Mapping[str, str],
+    started_ms: int,
+) -> Rates:
+    """What the branch was like in the 30 days before ``started_ms`` (Unix ms). ``before``: what was
+    new and rare at their beginning; ``classes`` of the signatures.
     """
     begin = started_ms - HISTORY_MS
     roles = {m.node.node: m.node.role for m in members if m.node.since_ms <= begin}
-    counts: Counter[tuple[str, str]] = Counter(
-        (o.level, roles[o.node]) for o in onsets if begin <= o.t_ms < started_ms and o.node in roles
-    )
+    counts: Counter[tuple[str, str]] = Counter()
+    for onset in onsets:
+        role = roles.get(onset.node)
+        if role is None or not begin <= onset.t_ms < started_ms:
+            continue
+        if onset.level.startswith("sig:"):
+            signature = onset.level.removeprefix("sig:")
+            counts[onset.level, role] += 1
+            counts[before.unusual(signature, classes.get(signature, "")), role] += 1
+        elif onset.level not in UNUSUAL:
+            counts[onset.level, role] += 1
     hours = {role: n * HISTORY_MS / HOUR_MS for role, n in Counter(roles.values()).items()}
     return Rates(dict(counts), hours)
 
@@ -130,6 +144,7 @@ class HistoryArm:
         self._exposure = exposure
         self._levels: dict[tuple[str, int], list[float]] = {}
         """Hits, then ln of the concurrent bet for each agreeing r."""
+        self._uppers: dict[str, dict[str, float]] = {}
         self._psi = 1.0
 
     def bet(self, level: str, since_ms: int, age: int, counts: list[int], psi: float) -> None:
@@ -153,11 +168,16 @@ class HistoryArm:
     def value(self, t_ms: int) -> float:
         """H at ``t_ms`` (Unix ms)."""
         terms = []
+        exposed: dict[int, dict[str, float]] = {}
         for (level, window), (hits, *logs) in self._levels.items():
-            agreed = math.fsum(_exp(log) for log in logs) / len(logs)
-            if hits >= 2 and agreed > 1 and self._may_speak(level, window):
+            if hits < 2 or max(logs) < _LOG_SPEAKS:
+                continue
+            agreed = math.fsum(map(_exp, logs)) / len(logs)
+            if agreed >= _SPEAKS and self._may_speak(level, window):
+                if window not in exposed:
+                    exposed[window] = self._exposure().hours(window, t_ms)
                 share = weight(level) * WINDOW_WEIGHTS[window] / len(RATES)
-                expected = self._expected(level, window, t_ms)
+                expected = self._expected(level, window, exposed[window])
                 past = math.fsum(_exp(hits * math.log(r) - (r - 1) * expected) for r in RATES)
                 terms.append(min(share * past, agreed))
         return math.fsum(terms)
@@ -165,12 +185,13 @@ class HistoryArm:
     def _may_speak(self, level: str, window: int) -> bool:
         return level not in UPPER or self._margins.of(level)[window] <= _CHATTER * FLOOR[window]
 
-    def _expected(self, level: str, window: int, t_ms: int) -> float:
+    def _expected(self, level: str, window: int, hours: Mapping[str, float]) -> float:
         rates = self._rates()
-        hours = self._exposure().hours(window, t_ms)
-        rho = self._margins.of(level)[window]
-        by_role = (spent * rates.upper(level, role) for role, spent in hours.items())
-        return rho * self._psi * math.fsum(by_role)
+        if level not in self._uppers:
+            self._uppers[level] = {role: rates.upper(level, role) for role in rates.hours}
+        uppers = self._uppers[level]
+        by_role = (spent * uppers.get(role, math.inf) for role, spent in hours.items() if spent)
+        return self._margins.of(level)[window] * self._psi * math.fsum(by_role)
 
 
 def _exp(log: float) -> float:

@@ -26,14 +26,8 @@ CLASSES = (
     "silence",
     "other",
 )
-UPPER = (
-    "any",
-    "novel",
-    "rare",
-    "novel:reboot",
-    "rare:reboot",
-    *(f"class:{c}" for c in CLASSES),
-)
+UNUSUAL = ("novel", "rare", "novel:reboot", "rare:reboot")
+UPPER = ("any", *UNUSUAL, *(f"class:{c}" for c in CLASSES))
 MAX_SIGNATURES = 400
 """Later signatures of a case count at the upper levels only: the prior is spent."""
 _BASELINE_WEEKS = 13
@@ -96,13 +90,19 @@ class Baseline(Struct, frozen=True):
 
     def levels(self, signature: str, cls: str) -> tuple[str, ...]:
         """The levels at which an onset of ``signature`` counts."""
-        levels = ["any", f"class:{cls if cls in CLASSES else 'other'}"]
-        chatter = ":reboot" if cls in self.chatter else ""
+        upper = ("any", f"class:{cls if cls in CLASSES else 'other'}")
+        unusual = self.unusual(signature, cls)
+        return (*upper, unusual, f"sig:{signature}") if unusual else (*upper, f"sig:{signature}")
+
+    def unusual(self, signature: str, cls: str) -> str:
+        """The level of what is new or rare; empty for what is usual."""
         if signature not in self.known:
-            levels.append(f"novel{chatter}")
+            level = "novel"
         elif signature in self.rare:
-            levels.append(f"rare{chatter}")
-        return (*levels, f"sig:{signature}")
+            level = "rare"
+        else:
+            return ""
+        return f"{level}:reboot" if cls in self.chatter else level
 
 
 def baseline(
