@@ -85,7 +85,7 @@ def _compared(
                 for ages, exposed in zip(EXPOSED_AGES, hours, strict=True)
             )
             out[level].append((acute, subacute, chronic))
-    for signature, cls in base.classes.items():
+    for signature, cls in base.logged.items():
         rate = base.known[signature] / (BASELINE_MS / HOUR_MS * len(members))
         acute = Control(seen.get(f"sig:{signature}", none)[1], rate * hours[0])
         out[f"sig:{cls}"].append((acute, _NOTHING, _NOTHING))

@@ -1,22 +1,24 @@
 """From wealth over time to notice, warn and halt.
 
 HALT: wealth of incidents with impact reaches 1/α *and* is corroborated: it stays at 3 or more with
-any one site left out, or bets within domains alone reach 20 and stay at 3 or more with any one
-domain left out. So no single node or domain brings about a halt alone, whether unlucky or hostile;
-a single site does only where several of its domains fail in the order of their patching.
+any one site left out (or any one domain that lies in several), or bets within domains alone reach
+20 and stay at 3 or more with any one domain left out. So no single node or domain brings about a
+halt alone, whether unlucky or hostile; a single site does only where several of its domains fail in
+the order of their patching.
 WARN: wealth of incidents with impact reaches 100; it ends when the wealth falls below 10.
 NOTICE: wealth of all incidents is where a halt would be, but what happens has no impact so far.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 
 from msgspec import Struct
 
 from schemas.evidence import DomainEvidence
 from streams.detection.fold import Cohort, Fold, Path, onsets_of
-from streams.detection.history import Rates, rates
+from streams.detection.history import HistoryArm, Rates, rates
 from streams.detection.margins import Margins, Table
 from streams.detection.members import Member
 from streams.detection.tilt import HISTORY_MS, failures_before
@@ -38,7 +40,9 @@ class Decision(Struct, frozen=True):
     """Since when the warning holds; None when there is none or it has ended."""
     notice_ms: int | None
     without_site: float | None
-    """At the halt, else now: smallest ln E with one hit site left out; None: not looked at."""
+    """At the halt, else now: smallest ln E with one hit site left out, or one hit domain that lies
+    in several sites; None: not looked at.
+    """
     within: float | None
 
 
@@ -60,11 +64,11 @@ def decide(
     cohort = Cohort(members, past, started_ms, until_ms)
 
     def folded(onsets: Sequence[NodeOnset], table: Table) -> _Corroborated:
-        def past() -> Rates:
+        def past(cohort: Cohort) -> Rates:
             before = baseline(evidence, since_ms, base.chatter)
-            return rates(members, onsets, before, base.classes, started_ms)
+            return rates(cohort.members, onsets, before, base.classes, started_ms)
 
-        return _Corroborated(cohort, onsets, table.on(base.classes), cache(past))
+        return _Corroborated(cohort, onsets, table.on(base.logged), past)
 
     harm = onsets_of(members, evidence, base, impact_chain, since_ms)
     halt = folded(harm, margins.impact)
@@ -108,7 +112,7 @@ class _Corroborated:
         cohort: Cohort,
         onsets: Sequence[NodeOnset],
         margins: Table,
-        rates: Callable[[], Rates],
+        rates: Callable[[Cohort], Rates],
     ) -> None:
         self._rates = rates
         self._cohort = cohort
@@ -134,7 +138,9 @@ class _Corroborated:
         )
 
     def without_site(self, t_ms: int) -> float:
-        """Smallest ln E at ``t_ms`` with one site left out, over the sites that were hit."""
+        """Smallest ln E at ``t_ms`` with one site left out, over the sites that were hit, or one
+        hit domain that lies in several sites.
+        """
         return min((f.at(t_ms) for f in self._left_out), default=0.0)
 
     def within(self, t_ms: int) -> float:
@@ -143,8 +149,16 @@ class _Corroborated:
 
     @cached_property
     def _left_out(self) -> list[Fold]:
-        hit = sorted({h.place.site for h in self.path.hits if h.place.age})
-        return [self._fold(self._cohort.without(site=site)) for site in hit]
+        # A stretched cluster, or one whose nodes make up their sites, must not be two witnesses.
+        sites: dict[str, set[str]] = defaultdict(set)
+        for member in self._cohort.members:
+            sites[member.domain].add(member.site)
+        hit = [h.place for h in self.path.hits if h.place.age]
+        stretched = sorted({p.domain for p in hit if len(sites[p.domain]) > 1})
+        return [
+            *(self._fold(self._cohort.without(site=s)) for s in sorted({p.site for p in hit})),
+            *(self._fold(self._cohort.without(domain=domain)) for domain in stretched),
+        ]
 
     @cached_property
     def _inner(self) -> Fold:
@@ -158,5 +172,10 @@ class _Corroborated:
         ]
 
     def _fold(self, cohort: Cohort, *, within_domains: bool = False) -> Fold:
-        rates = None if within_domains else self._rates
-        return Fold(cohort, self._onsets, self._margins, rates=rates, within_domains=within_domains)
+        # Who is left out has no say in what was usual before, either.
+        if within_domains:
+            return Fold(cohort, self._onsets, self._margins, within_domains=True)
+        begin_ms = cohort.started_ms - HISTORY_MS
+        rates = cache(partial(self._rates, cohort))
+        past = HistoryArm(self._margins, begin_ms, rates, lambda: cohort.exposure)
+        return Fold(cohort, self._onsets, self._margins, past=past)

@@ -19,12 +19,12 @@ from msgspec import Struct
 
 from schemas.evidence import DomainEvidence, Onset
 from streams.detection.chains import HOUR_MS, Chain
-from streams.detection.history import Exposure, HistoryArm, Rates
+from streams.detection.history import Exposure, HistoryArm
 from streams.detection.margins import Table
 from streams.detection.members import Member, Place
 from streams.detection.population import Population
 from streams.detection.spans import CASE_MS
-from streams.detection.tilt import HISTORY_MS, Tilt
+from streams.detection.tilt import Tilt
 from streams.detection.tree import Baseline, NodeOnset, node_onsets
 from streams.detection.wealth import Wealth
 
@@ -101,7 +101,7 @@ class Cohort:
         self.end_ms = min(started_ms + CASE_MS, until_ms + 1)
         self.population = Population(members, started_ms - _CAP_MS, self.end_ms)
         self.tilt = Tilt(members, past, started_ms)
-        self._members = members
+        self.members = members
         self._exposure: Exposure | None = None
         # Roles that come later must not change what earlier bets were worth.
         self._roles = Counter(m.node.role for m in members if m.node.since_ms <= started_ms)
@@ -115,7 +115,7 @@ class Cohort:
     def exposure(self) -> Exposure:
         """Exposed hours, worked out when first asked for."""
         if self._exposure is None:
-            self._exposure = Exposure(self._members, self.started_ms)
+            self._exposure = Exposure(self.members, self.started_ms)
         return self._exposure
 
     def without(self, site: str | None = None, domain: str | None = None) -> "Cohort":
@@ -125,7 +125,7 @@ class Cohort:
         gone = self.population.members_of(site, domain)
         rest.tilt = self.tilt.anew(gone)
         names = {m.node.node for m in gone}
-        rest._members = [m for m in self._members if m.node.node not in names]
+        rest.members = [m for m in self.members if m.node.node not in names]
         rest._roles = self._roles.copy()
         rest._roles.subtract(m.node.role for m in gone if m.node.since_ms <= self.started_ms)
         return rest
@@ -142,13 +142,10 @@ class Fold:
         onsets: Sequence[NodeOnset],
         margins: Table,
         *,
-        rates: Callable[[], Rates] | None = None,
+        past: HistoryArm | None = None,
         within_domains: bool = False,
     ) -> None:
-        self._history: HistoryArm | None = None
-        if rates is not None:
-            begin_ms = cohort.started_ms - HISTORY_MS
-            self._history = HistoryArm(margins, begin_ms, rates, lambda: cohort.exposure)
+        self._history = past
         self._started_ms = cohort.started_ms
         self._population = cohort.population
         self._tilt = cohort.tilt.anew()
@@ -189,7 +186,7 @@ class Fold:
         log_c = self._wealth.log_e()
         if self._history is None:
             return log_c
-        h = self._history.value(t_ms)
+        h = self._history.value(t_ms, self._tilt.psi(None))
         return log_c + math.log(_C_SHARE + (1 - _C_SHARE) * h * math.exp(-log_c))
 
     def _take(self, onset: NodeOnset) -> bool:
@@ -208,8 +205,9 @@ class Fold:
             counts, psi = population.in_site(place, t_ms), tilt.psi(None)
         else:
             counts, psi = population.in_stratum(place, t_ms, capped), tilt.psi(place.noise)
-        self._wealth.bet(onset.level, place, counts, psi)
-        if self._history is not None and level == 0:
+        # What C has no prior left for is nothing for H either.
+        taken = self._wealth.bet(onset.level, place, counts, psi)
+        if taken and self._history is not None and level == 0:
             since_ms = population.since_ms(onset.node)
             self._history.bet(onset.level, since_ms, place.age, counts, psi)
         if onset.level.startswith("sig:"):

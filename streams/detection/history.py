@@ -42,9 +42,12 @@ from streams.detection.wealth import CONTROL_AGES, EXPOSED_AGES, RATES, WINDOW_W
 _Z99 = 2.326
 _MAX_LOG = 600.0
 _CHATTER = 10.0
+_UNHEARD_OF = 3.0
+"""Wider for signatures that the branch has never logged: their rate is a limit of nothing seen."""
 _SPEAKS = 10.0
 _LOG_SPEAKS = math.log(_SPEAKS)
 _AGREEING = tuple((math.log(r), r - 1) for r in (10.0, 100.0, 1000.0))
+_STATE = 1 + len(_AGREEING)
 _WINDOW_MS = ((0, HOUR_MS), (HOUR_MS, DAY_MS), (HOUR_MS, EXPOSED_MS))
 """From which to which age (ms since the patch) a node is exposed, per window."""
 _STAKES = tuple(
@@ -145,28 +148,24 @@ class HistoryArm:
         self._levels: dict[tuple[str, int], list[float]] = {}
         """Hits, then ln of the concurrent bet for each agreeing r."""
         self._uppers: dict[str, dict[str, float]] = {}
-        self._psi = 1.0
 
     def bet(self, level: str, since_ms: int, age: int, counts: list[int], psi: float) -> None:
         """Take an onset of level 0 of a node known since ``since_ms`` (Unix ms), of ``age`` (see
         members.Place), against ``counts`` nodes by age.
         """
-        self._psi = psi
         for window, exposed in _STAKES[age]:
             n1 = sum([counts[a] for a in EXPOSED_AGES[window]])
             n0 = sum([counts[a] for a in CONTROL_AGES[window]])
-            state = self._levels.get((level, window))
-            if n1 and n0 and (exposed or state is not None):
-                if state is None:
-                    state = self._levels[level, window] = [0.0] * (1 + len(_AGREEING))
+            if n1 and n0:
+                state = self._levels.setdefault((level, window), [0.0] * _STATE)
                 odds = FLOOR[window] * psi * n1
                 theta = odds / (odds + n0)
                 for at, (won, less) in enumerate(_AGREEING, start=1):
                     state[at] += (won if exposed else 0.0) - math.log1p(less * theta)
                 state[0] += exposed and since_ms <= self._begin_ms
 
-    def value(self, t_ms: int) -> float:
-        """H at ``t_ms`` (Unix ms)."""
+    def value(self, t_ms: int, psi: float) -> float:
+        """H at ``t_ms`` (Unix ms); ``psi``: the branch's then."""
         terms = []
         exposed: dict[int, dict[str, float]] = {}
         for (level, window), (hits, *logs) in self._levels.items():
@@ -177,7 +176,7 @@ class HistoryArm:
                 if window not in exposed:
                     exposed[window] = self._exposure().hours(window, t_ms)
                 share = weight(level) * WINDOW_WEIGHTS[window] / len(RATES)
-                expected = self._expected(level, window, exposed[window])
+                expected = psi * self._expected(level, window, exposed[window])
                 past = math.fsum(_exp(hits * math.log(r) - (r - 1) * expected) for r in RATES)
                 terms.append(min(share * past, agreed))
         return math.fsum(terms)
@@ -191,7 +190,10 @@ class HistoryArm:
             self._uppers[level] = {role: rates.upper(level, role) for role in rates.hours}
         uppers = self._uppers[level]
         by_role = (spent * uppers.get(role, math.inf) for role, spent in hours.items() if spent)
-        return self._margins.of(level)[window] * self._psi * math.fsum(by_role)
+        rho = self._margins.of(level)[window]
+        if level not in UPPER and level.removeprefix("sig:") not in self._margins.logged:
+            rho *= _UNHEARD_OF
+        return rho * math.fsum(by_role)
 
 
 def _exp(log: float) -> float:

@@ -30,22 +30,22 @@ class Table(Struct, frozen=True):
     """
 
     rho: dict[str, Rho] = {}
-    classes: dict[str, str] = {}
+    logged: dict[str, str] = {}
     """The class of each signature of the branch's own past, see ``on``."""
 
-    def on(self, classes: dict[str, str]) -> "Table":
-        """The table for a branch that has logged signatures of these ``classes`` before.
+    def on(self, logged: dict[str, str]) -> "Table":
+        """The table for a branch that has logged the signatures ``logged`` (to their class) before.
 
         What restarts do to a class excuses only signatures that earlier restarts may have shown:
         one that the branch has never logged is no reboot chatter, and stays at the floor.
         """
-        return Table(self.rho, classes)
+        return Table(self.rho, logged)
 
     def of(self, level: str) -> Rho:
         """ρ per window for a level; the floor where nothing was learned."""
         names = [level]
         if level.startswith("sig:"):
-            cls = self.classes.get(level.removeprefix("sig:"), "")
+            cls = self.logged.get(level.removeprefix("sig:"))
             names = [f"sig:{cls}", f"class:{cls}"]
         found = (FLOOR, *(self.rho[name] for name in names if name in self.rho))
         acute, subacute, chronic = map(max, zip(*found, strict=True))

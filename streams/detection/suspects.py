@@ -1,7 +1,8 @@
 """Whom a case suspects: KBs and other changes that its victims had in effect when they failed.
 
 A KB without a build, and a change, is a suspect only where two failure domains have it, because any
-one node can name any number. What a terminal can't show is none.
+one node can name any number; and nothing is that only one domain's victims had, where others have
+victims too: one domain's word must not hold up a halt. What a terminal can't show is none.
 """
 
 from collections import Counter, defaultdict
@@ -30,13 +31,18 @@ def suspects_of(
     """
     nodes = {member.node.node: member for member in people}
     shared: Counter[str] = Counter()
+    where: dict[str, set[str]] = defaultdict(set)
     builds: dict[str, str] = {}
     for hit in victims:
         for name, patch in _things(nodes[hit.node]):
             ends_ms = patch.t_ms + EXPOSED_MS if patch.end_ms is None else patch.end_ms
             if name != case.kb and patch.t_ms <= hit.t_ms < ends_ms:
                 shared[name] += 1
+                where[name].add(hit.place.domain)
                 builds[name] = patch.build
+    if len({hit.place.domain for hit in victims}) > 1:
+        for name in [name for name, domains in where.items() if len(domains) == 1]:
+            del shared[name]
     believed = _believed(people, shared, builds)
     ranked = sorted(believed, key=lambda name: (-shared[name], name))[: _MAX_SUSPECTS - 1]
     out = {case.kb: list(people)}

@@ -84,9 +84,14 @@ class Baseline(Struct, frozen=True):
     """Onsets of each signature in the 13 weeks before."""
     rare: frozenset[str]
     classes: dict[str, str]
-    """Class of each known signature with onsets in the evidence."""
+    """Class of each signature with onsets in the evidence."""
     chatter: frozenset[str]
     """Classes of which restarts break more than their share (margins.Margins)."""
+
+    @property
+    def logged(self) -> dict[str, str]:
+        """Class of each signature that is known."""
+        return {s: cls for s, cls in self.classes.items() if s in self.known}
 
     def levels(self, signature: str, cls: str) -> tuple[str, ...]:
         """The levels at which an onset of ``signature`` counts."""
@@ -119,7 +124,7 @@ def baseline(
                 n for w, n in weeks.items() if week - _BASELINE_WEEKS <= w < week
             )
     known = {signature: n for signature, n in counts.items() if n}
-    classes = {o.signature: o.cls for part in evidence for o in part.onsets if o.signature in known}
+    classes = {o.signature: o.cls for part in evidence for o in part.onsets}
     mass = _RARE_MASS * sum(known.values())
     rare = set()
     for signature, n in sorted(known.items(), key=lambda item: (item[1], item[0])):

@@ -8,6 +8,7 @@ from streams.detection.attribution import credible
 from streams.detection.suspects import CHANGE
 from tests.fixtures.stories import (
     BRANCH,
+    BUILD,
     CASE,
     DAY,
     HOUR,
@@ -81,8 +82,8 @@ class TestSuspects:
     def test_an_innocent_kb_that_crosses_waits_while_the_guilty_one_explains_it_better(
         self,
     ) -> None:
-        fleet = failing(patched_fleet(40), clusters=38)
-        for cluster in fleet[:36:2]:
+        fleet = failing(patched_fleet(120), clusters=120)
+        for cluster in fleet[:60:2]:
             for j, node in enumerate(cluster):
                 got(node, OTHER, START + j * HOUR)
         found = verdicts(fleet)
@@ -133,6 +134,29 @@ class TestChanges:
             for j, node in enumerate(cluster):
                 told(node, START + j * HOUR + MINUTE, mpio="2.1\n\x1b[2J")
         assert verdicts(fleet)[CASE].suspects == {KB: 1.0}
+
+    def test_one_that_a_single_domains_victims_had_does_not_hold_up_the_halt(self) -> None:
+        """Six nodes of one cluster fail daily and name a driver that one bystander really got."""
+        fleet = fleet_of(24, 4, ("fra", "ams", "dub", "par"))
+        for i, cluster in enumerate(fleet):
+            for j, node in enumerate(cluster):
+                node.lives(until=66 * DAY)
+                if i % 2 == 0:
+                    node.patched(START + j * HOUR)
+                    if j < 3:
+                        node.crashes("ClusSvc", START + (20 + 5 * i + 130 * j) * HOUR, times=3)
+        liars = [NodeStory(f"evil{k}", "evil").lives(until=66 * DAY) for k in range(6)]
+        for node in (fleet[21][0], *liars):
+            told(node, START - DAY, mpio="2.0")
+            told(node, START + MINUTE, mpio="2.1")
+        for k, node in enumerate(liars):
+            node.heartbeat_s = fleet[0][0].heartbeat_s
+            node.boots(BUILD, START)
+            for day in range(25):
+                at = START + 6 * HOUR + k * 35 * MINUTE + day * (DAY + HOUR)
+                node.crashes("ClusSvc", at, times=3)
+        found = verdicts([*fleet, liars])[CASE]
+        assert (found.state, found.suspects) == ("halt", {KB: 1.0})
 
     def test_what_the_first_facts_name_was_there_before(self) -> None:
         fleet = self.fleet()

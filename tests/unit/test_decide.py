@@ -1,18 +1,28 @@
 """When wealth becomes a warning, a halt, a notice; and who can't bring one about alone."""
 
+import math
 from collections.abc import Callable
 from itertools import chain
 
 import pytest
 
 from schemas.verdicts import Verdict
+from streams.detection.decide import decide
+from streams.detection.margins import Margins, Table
+from streams.detection.members import Case, members
+from streams.detection.tree import baseline
 from tests.fixtures.stories import (
+    BRANCH,
+    BUILD,
     CASE,
     DAY,
     HOUR,
+    KB,
     MINUTE,
+    T0,
     NodeStory,
     event,
+    evidence_of,
     fleet_of,
     judged,
 )
@@ -43,6 +53,23 @@ def every_second_cluster(i: int, j: int) -> bool:
 
 def verdict(fleet: Fleet) -> Verdict:
     return judged(chain.from_iterable(fleet))[CASE]
+
+
+def without_a_site(fleet: Fleet) -> float:
+    """Smallest ln E with one site left out, in the end."""
+    evidence = evidence_of(chain.from_iterable(fleet))
+    started_ms, margins = T0 + START, Margins("floor", Table(), Table())
+    decision = decide(
+        members(Case("default", BRANCH, KB, BUILD), evidence),
+        evidence,
+        baseline(evidence, started_ms, frozenset()),
+        started_ms,
+        margins,
+        math.inf,
+        until_ms=T0 + 66 * DAY,
+    )
+    assert decision.without_site is not None
+    return decision.without_site
 
 
 def outages_without_end(node: NodeStory, days: int = 30) -> None:
@@ -125,6 +152,30 @@ class TestCorroboration:
         assert found.log_e_within > 2.996, "ln 20: within domains the liar alone is loud enough"
         assert found.state == "warn"
 
+    @pytest.mark.parametrize("own", [SITES, ("fra",)])
+    @pytest.mark.parametrize("told", [("fra", "ams"), ("a", "b")])
+    def test_a_cluster_that_says_it_is_at_two_sites_never_halts_alone(
+        self, own: tuple[str, ...], told: tuple[str, str]
+    ) -> None:
+        """Stretched, or lying: nobody checks which site a node says it is at."""
+        fleet = a_fleet(lambda i, j: j < 2 and i < 6, until=66 * DAY)
+        for i, cluster in enumerate(fleet):
+            for node in cluster:
+                node.site = own[i % len(own)]
+        for node, site in zip(fleet[0], told, strict=False):
+            node.site = site
+            outages_without_end(node)
+        found = verdict(fleet)
+        assert found.log_e > found.log_threshold
+        assert (found.state, found.log_e_without_site) == ("warn", 0.0)
+
+    def test_a_stretched_cluster_is_heard_where_others_agree(self) -> None:
+        fleet = a_fleet(lambda i, j: j == 0 and i < 10)
+        fleet[0][1].site = "ams"
+        for i in range(10):
+            fleet[i][0].crashes("ClusSvc", START + (5 + 11 * i) * HOUR, times=3)
+        assert verdict(fleet).state == "halt"
+
     def test_a_site_that_fails_after_its_patch_never_halts_alone(self) -> None:
         """Whole clusters at once: who was patched first does not show within a cluster."""
         fleet = fleet_of(24, 4, SITES)
@@ -139,6 +190,21 @@ class TestCorroboration:
         found = verdict(fleet)
         assert found.log_e > found.log_threshold
         assert (found.state, found.log_e_without_site, found.log_e_within) == ("warn", 0.0, 0.0)
+
+    def test_who_is_left_out_has_no_say_in_what_was_usual_before(self) -> None:
+        """A liar makes up 200 old nodes that never fail: two honest failures elsewhere weigh no
+        more for it.
+        """
+        fleet = a_fleet(lambda i, j: j == 0 and i < 6, until=66 * DAY)
+        outages_without_end(fleet[0][0])
+        for i in (1, 2, 3):
+            fleet[i][0].crashes("ClusSvc", START + 2 * i * DAY, times=3)
+        for i in (5, 6, 7):
+            fleet[i][1].crashes("ClusSvc", START - 3 * i * DAY, times=3)
+        made_up = [NodeStory(f"c00-x{k}", "c00").lives(until=0) for k in range(200)]
+        honest = without_a_site(fleet)
+        assert honest > 0
+        assert without_a_site([*fleet, made_up]) == honest
 
     def test_an_outage_of_everybody_is_nobodys_fault(self) -> None:
         fleet = a_fleet(every_second_cluster)

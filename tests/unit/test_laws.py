@@ -13,6 +13,7 @@ from schemas.codec import encode
 from schemas.evidence import DomainEvidence
 from schemas.reports import Boot, Facts, Heartbeat, NodeReport, PatchState, Record
 from streams.detection.domain_state import DomainState
+from streams.detection.history import HistoryArm
 from streams.detection.judge import Judge
 from tests.fixtures.stories import (
     BUILD,
@@ -246,6 +247,40 @@ def test_a_late_crash_folds_from_its_minute_as_if_it_had_come_in_time() -> None:
     late = [*sent[:crash], *sent[crash + 1 :], sent[crash]]
     without = [*sent[:crash], *sent[crash + 1 :]]
     assert outcome(late) == outcome(sent) != outcome(without)
+
+
+def test_where_the_past_speaks_order_changes_nothing_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A service that was never heard of dies on each of the few patched nodes."""
+    said: list[float] = []
+    value = HistoryArm.value
+
+    def spied(arm: HistoryArm, t_ms: int, psi: float) -> float:
+        said.append(value(arm, t_ms, psi))
+        return said[-1]
+
+    monkeypatch.setattr(HistoryArm, "value", spied)
+    sent = []
+    for i, cluster in enumerate(fleet_of(12, 3, ("fra", "ams", "dub", "par"))):
+        for j, node in enumerate(cluster):
+            node.lives(until=40 * DAY)
+            if j == 0 and i < 6:
+                node.patched(at=35 * DAY).crashes("ClusSvc", (36 * 24 + 5 * i) * HOUR, times=4)
+            told = node.records
+            sent += [(r.t_ms, node.report(r)) for r in told if not isinstance(r, Heartbeat)]
+            beats = [r for r in told if isinstance(r, Heartbeat)]
+            sent.append((beats[-1].t_ms, node.report(*beats)))
+    expected = outcome(sent)
+    assert max(said) > 1
+    assert verdicts_of(collected(sent))[CASE].state == "halt"
+    for seed in range(3):
+        shuffled = [*sent, *Random(seed).sample(sent, 50)]
+        Random(seed).shuffle(shuffled)
+        assert outcome(shuffled) == expected
+        parts = collected(shuffled)
+        Random(seed).shuffle(parts)
+        assert [encode(v) for v in verdicts_of(parts).values()] == expected[1]
 
 
 versions = st.tuples(st.sampled_from(("c1", "c2")), st.integers(0, 1), st.integers(0, 4))

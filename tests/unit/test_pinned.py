@@ -42,7 +42,7 @@ def test_another_fleets_calibration_is_not_ours() -> None:
 
 def test_the_contract_carries_everything_that_a_learned_table_holds() -> None:
     carried = {field.name for field in msgspec.structs.fields(MarginTable)}
-    assert {field.name for field in msgspec.structs.fields(Table)} - {"classes"} == carried
+    assert {field.name for field in msgspec.structs.fields(Table)} - {"logged"} == carried
     impact, symptoms = Table({"any": (4.0, 3.0, 2.0)}), Table({"class:vm": (9.0, 1.5, 1.5)})
     margins = Margins("own", impact, symptoms)
     one, other = tables_of(margins)
