@@ -21,6 +21,8 @@ from tests.e2e.conftest import SEED, Demo, run_demo
 pytestmark = pytest.mark.slow
 
 GUILTY = "KB5062557@17763"
+DYING = ("scm/7024/clussvc", "scm/7031/clussvc")
+"""How the cluster service says that it ended; on most nodes it says both."""
 BENIGN = "KB5062572@20348"
 # StartTime of the first boot on 17134.165 in the real log: 2018-07-12 00:41:50.496Z.
 REAL_EFFECTIVE_MS = 1_531_356_110_496
@@ -33,8 +35,8 @@ def test_the_case_is_caught_and_nothing_else(demo: Demo) -> None:
     assert summary["halted"]
     assert summary["false_halts"] == []
     assert summary["notices"] == [BENIGN]
-    assert summary["signature"] == "scm/7031/clussvc"
-    assert 1 <= summary["victims_at_halt"] <= 12
+    assert summary["signature"] in DYING
+    assert 1 <= summary["victims_at_halt"] <= 6
     assert summary["nodes_total"] == 480
     assert summary["applicable_unpatched_at_halt"] > 100
 
@@ -43,7 +45,8 @@ def test_the_victims_are_counted_by_the_truth(demo: Demo) -> None:
     truth = Scenario(seed=int(SEED)).truth
     crossed_ms = demo.summary["crossed_ms"]
     assert demo.summary["victims_at_halt"] == sum(t <= crossed_ms for t in truth.victims.values())
-    assert demo.summary["first_victim_ms"] == min(truth.victims.values())
+    late_ms = demo.summary["first_victim_ms"] - min(truth.victims.values())
+    assert 0 <= late_ms < 60_000, "the dying service logs both its signatures within a minute"
 
 
 def test_every_element_is_stored_or_dead_lettered(demo: Demo) -> None:
@@ -111,7 +114,7 @@ def test_explain_reads_the_recording(demo: Demo) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "scm/7031/clussvc" in done.stdout
+    assert any(signature in done.stdout for signature in DYING)
     assert "0.005" in done.stdout
 
 
