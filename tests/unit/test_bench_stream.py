@@ -3,18 +3,19 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import zstandard
 
 from schemas.errors import KbwatchError
 from streams.regbench.bench.stream import (
-    CLASSES,
-    IMPACTS,
+    Class,
     End,
     Event,
     Fleet,
     Heartbeat,
+    Impact,
     Install,
     Line,
     Node,
@@ -90,8 +91,8 @@ def test_lines_are_as_the_format_says(tmp_path: Path) -> None:
 def test_every_class_and_impact_is_read(tmp_path: Path) -> None:
     texts = [
         EVENT.replace('"service"', f'"{cls}"').replace('"none"', f'"{impact}"')
-        for cls in CLASSES
-        for impact in IMPACTS
+        for cls in get_args(Class)
+        for impact in get_args(Impact)
     ]
     path = _file(tmp_path, FLEET, NODE, *texts, END)
     assert len([line for line in read(path) if isinstance(line, Event)]) == 27

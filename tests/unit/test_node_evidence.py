@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from schemas.codec import MAX_MESSAGE_BYTES, encode
-from schemas.evidence import DomainEvidence, NodeChange, NodeEvidence, NodePatch, Onset
+from schemas.evidence import DomainEvidence, NodeEvidence, NodePatch, Onset
 from schemas.reports import Boot, Facts, Heartbeat, Record
 from streams.detection.domain_state import DomainState, onsets_seen
 from tests.fixtures.stories import (
@@ -365,47 +365,3 @@ class TestHostileNodes:
         assert days == sorted(days)
         assert days[0] > 0
         assert isinstance(evidence.onsets[0], Onset)
-
-
-class TestChanges:
-    @staticmethod
-    def facts(at: int, **versions: str) -> Facts:
-        return Facts(t_ms=T0 + at, changes={f"driver:{n}": v for n, v in versions.items()})
-
-    def node(self, *told: Facts) -> NodeStory:
-        return a_node().boots(OLD_BUILD, 0).boots(BUILD, 2 * DAY).says(*told)
-
-    def test_a_version_that_the_first_facts_did_not_name_is_a_change(self) -> None:
-        node = self.node(
-            self.facts(HOUR, mpio="1"), self.facts(DAY, mpio="2", nic="7"), self.facts(3 * DAY)
-        )
-        assert node_of(node).changes == (
-            NodeChange("driver:mpio", "2", T0 + DAY),
-            NodeChange("driver:nic", "7", T0 + DAY),
-        )
-
-    def test_what_is_seen_soon_after_a_boot_came_with_it(self) -> None:
-        def seen(after: int) -> list[int]:
-            node = self.node(self.facts(0), self.facts(2 * DAY + after, mpio="2"))
-            return [change.t_ms - T0 for change in node_of(node).changes]
-
-        assert seen(59 * MINUTE) == [2 * DAY]
-        assert seen(61 * MINUTE) == [2 * DAY + 61 * MINUTE]
-
-    def test_it_is_dated_at_its_first_sight_whatever_order_facts_come_in(self) -> None:
-        told = [self.facts(0), self.facts(DAY, mpio="2"), self.facts(4 * DAY, mpio="2")]
-        states = []
-        for order in (told, told[::-1]):
-            state = DomainState()
-            for facts in order:
-                put(state, self.node().report(*self.node().records, facts))
-            (evidence,) = state.evidence("default", "hv01", 0)
-            states.append(evidence.nodes[0].changes)
-        assert states[0] == states[1] == (NodeChange("driver:mpio", "2", T0 + DAY),)
-
-    def test_many_are_bounded_to_the_newest(self) -> None:
-        told = [self.facts(0), *(self.facts(DAY + i * MINUTE, x=str(i)) for i in range(40))]
-        kept = [int(change.version) for change in node_of(self.node(*told)).changes]
-        assert sorted(kept) == list(range(40 - 16, 40)), "the state keeps 32, the evidence 16"
-        long = self.facts(DAY, **{f"{'x' * 200}{i}": "1" for i in range(20)})
-        assert len(node_of(self.node(self.facts(0), long)).changes) < 5

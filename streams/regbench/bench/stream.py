@@ -9,19 +9,6 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-CLASSES = (
-    "service",
-    "cluster",
-    "crash",
-    "vm",
-    "storage",
-    "identity",
-    "install",
-    "silence",
-    "other",
-)
-IMPACTS = ("outage", "degraded", "none")
-
 Class = Literal[
     "service", "cluster", "crash", "vm", "storage", "identity", "install", "silence", "other"
 ]
