@@ -98,6 +98,10 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
     """Current wealth of incidents with impact."""
     log_e_any: float
     """Current wealth of all incidents, the harmless ones included (decides ``notice``)."""
+    log_c: float
+    """Its concurrent arm alone: patched nodes against their unpatched peers."""
+    log_h: float
+    """Its history arm alone: patched nodes against the branch's own past."""
     log_threshold: float
     """ln(1/α): HALT needs this much, see docs/detection.md."""
     power: Power

@@ -187,6 +187,8 @@ _DECLARED = (
             ("signature", NAME),
             ("log_e", FLOAT),
             ("log_e_any", FLOAT),
+            ("log_c", FLOAT),
+            ("log_h", FLOAT),
             ("log_threshold", FLOAT),
             ("observed", U32),
             ("p_5pct", FLOAT),

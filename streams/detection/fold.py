@@ -49,6 +49,10 @@ class Step(Struct, frozen=True):
 
     t_ms: int
     log_e: float
+    log_c: float
+    """Of the concurrent arm."""
+    log_h: float
+    """Of the history arm; 0 while it is worth less than one."""
 
 
 class Path(Struct, frozen=True):
@@ -180,14 +184,15 @@ class Fold:
                 last_ms = self._onsets[self._next].t_ms
             self._next += 1
         if last_ms is not None:
-            self._steps.append(Step(last_ms, round(self._log_e(last_ms), 6)))
+            self._steps.append(self._step(last_ms))
 
-    def _log_e(self, t_ms: int) -> float:
-        log_c = self._wealth.log_e()
-        if self._history is None:
-            return log_c
-        h = self._history.value(t_ms, self._tilt.psi(None))
-        return log_c + math.log(_C_SHARE + (1 - _C_SHARE) * h * math.exp(-log_c))
+    def _step(self, t_ms: int) -> Step:
+        log_c = log_e = self._wealth.log_e()
+        h = 0.0
+        if self._history is not None:
+            h = self._history.value(t_ms, self._tilt.psi(None))
+            log_e = log_c + math.log(_C_SHARE + (1 - _C_SHARE) * h * math.exp(-log_c))
+        return Step(t_ms, *(round(log, 6) for log in (log_e, log_c, math.log(max(h, 1.0)))))
 
     def _take(self, onset: NodeOnset) -> bool:
         """Bet on an onset; False when its node is out of the risk set, or before the case."""

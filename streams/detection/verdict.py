@@ -9,7 +9,7 @@ from schemas.evidence import DomainEvidence, Onset
 from schemas.verdicts import Crossing, Incident, Power, State, Verdict
 from streams.detection.cases import Crossed, Judged
 from streams.detection.chains import DAY_MS
-from streams.detection.fold import Hit, Path
+from streams.detection.fold import Hit, Path, Step
 from streams.detection.left import blast, left, listed, standing
 from streams.detection.members import Member
 from streams.detection.victims import driving, victim_hits
@@ -36,6 +36,7 @@ def verdict(
     signature = made.signature if made else driving(path, evidence, None)
     hits = victim_hits(path, signature)
     standings = standing(case, evidence)
+    now = _now(decision.impact)
     out = Verdict(
         v=1,
         fleet=case.fleet,
@@ -51,8 +52,10 @@ def verdict(
         controls=sum(m.patch is None for m in people),
         victims=len(hits),
         signature=signature,
-        log_e=decision.impact.steps[-1].log_e if decision.impact.steps else 0.0,
-        log_e_any=decision.symptoms.steps[-1].log_e if decision.symptoms.steps else 0.0,
+        log_e=now.log_e,
+        log_e_any=_now(decision.symptoms).log_e,
+        log_c=now.log_c,
+        log_h=now.log_h,
         log_threshold=round(log_threshold, 6),
         power=power,
         left=left(standings),
@@ -75,6 +78,10 @@ def verdict(
     peak = max((step.log_e for step in decision.impact.steps), default=0.0)
     out = replace(out, reasons=reasons(out, peak, judged.explained_by))
     return replace(out, sentence=sentence(out))
+
+
+def _now(path: Path) -> Step:
+    return path.steps[-1] if path.steps else Step(0, 0.0, 0.0, 0.0)
 
 
 def _state(judged: Judged, power: Power) -> State:

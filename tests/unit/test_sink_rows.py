@@ -73,6 +73,8 @@ def verdict(**given: object) -> Verdict:
         "signature": "scm/clussvc",
         "log_e": 6.0,
         "log_e_any": 6.1,
+        "log_c": 6.1,
+        "log_h": 6.1,
         "log_threshold": 5.3,
         "power": Power(observed=60, p_5pct=0.95, rate_95=0.05),
         "left": Left(untouched=37, staged=5, untouched_nodes=("A",)),

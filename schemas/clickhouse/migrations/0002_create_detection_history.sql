@@ -43,6 +43,8 @@ CREATE TABLE IF NOT EXISTS verdicts
     signature LowCardinality(String),
     log_e Float64,
     log_e_any Float64,
+    log_c Float64,
+    log_h Float64,
     log_threshold Float64,
     observed UInt32,
     p_5pct Float64,
