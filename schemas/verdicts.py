@@ -25,10 +25,11 @@ class Incident(Struct, frozen=True, omit_defaults=True):
 
 
 class Crossing(Struct, frozen=True, omit_defaults=True):
-    """The fold at the minute at which a threshold was reached first."""
+    """The fold at the instant at which a threshold was reached first."""
 
     t_ms: int
     log_e: float
+    """Of a warning: with the branch's past believed sooner (docs/detection.md)."""
     victims: int
     victim_domains: int
     victim_sites: int

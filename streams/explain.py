@@ -9,7 +9,7 @@ from rich.text import Text
 
 from schemas.verdicts import Blast, Crossing, Verdict
 from streams.detection.attribution import credible
-from streams.detection.wording import ruled
+from streams.detection.wording import many, ruled
 from streams.tables import add_columns
 
 _STYLE = {"halt": "bold red", "warn": "bold yellow", "notice": "cyan", "quiet": "green"}
@@ -68,9 +68,9 @@ def _guarantee(v: Verdict) -> str:
 
 def _crossing(c: Crossing) -> str:
     return (
-        f"{_stamp(c.t_ms)}, E = {_e(c.log_e)}: {c.victims} victims in {c.victim_domains} domains "
-        f"at {c.victim_sites} sites; {c.exposed} patched, {c.controls} not, "
-        f"{c.control_victims} of those failed"
+        f"{_stamp(c.t_ms)}, E = {_e(c.log_e)}: {many(c.victims, 'victim')} in "
+        f"{many(c.victim_domains, 'domain')} at {many(c.victim_sites, 'site')}; "
+        f"{c.exposed} patched, {c.controls} not, {c.control_victims} of those failed"
     )
 
 

@@ -31,7 +31,7 @@ class Outcome(Struct, frozen=True):
     log_e: float
     """ln E then, 0 when nothing was bet."""
     signature: str
-    """What most victims had by then, empty when no single signature drove it."""
+    """What being patched explained best by then, empty when it explained none."""
     victims: int
     """Exposed nodes that had it by then."""
 
@@ -64,7 +64,8 @@ def outcome(
     )
     worst_ms = _worst_ms(judged)
     path = judged.decision.impact
-    signature = driving(path, evidence, worst_ms) if worst_ms is not None else ""
+    everybody = judged.decision.population
+    signature = driving(path, evidence, worst_ms, everybody) if worst_ms is not None else ""
     hits = victim_hits(path, signature)
     return Outcome(
         case=name,

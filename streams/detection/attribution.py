@@ -88,6 +88,15 @@ class Trial:
         return Finding(posterior(evidence), tuple(sorted(confirmed)))
 
 
+def explained(population: Population, hits: Sequence[Hit]) -> float:
+    """How well one suspect, with the nodes exposed to it, explains incidents of one signature: its
+    ln E.
+    """
+    trial = Trial({"": population})
+    trial.hear(hits)
+    return trial.log_evidence()[""]
+
+
 def posterior(log_evidence: Mapping[str, float]) -> dict[str, float]:
     """Probabilities of suspects from their ln E, rounded; those that round to nothing are left
     out. Most probable first.

@@ -32,7 +32,7 @@ class Crossed(Struct, frozen=True):
     t_ms: int
     log_e: float
     signature: str
-    """The one that most victims have."""
+    """The one that being patched explains best (``victims.driving``)."""
     hits: tuple[Hit, ...]
     """The first one of each victim, up to then."""
     suspects: dict[str, float]
@@ -86,14 +86,16 @@ def judge_cases(
             log_threshold,
             until_ms=asof_ms + grace_ms,
         )
-        inquiry = _Inquiry(case, people, evidence, (span.start_ms, asof_ms + grace_ms + 1))
-        first_warn_ms = next(
-            (s.t_ms for s in decision.impact.steps if s.log_e >= deciding.LOG_WARN), None
+        inquiry = _Inquiry(
+            case, people, evidence, decision.population, (span.start_ms, asof_ms + grace_ms + 1)
         )
-        first_warn = inquiry.crossed(decision.impact, first_warn_ms)
+        first_warn_ms = next(
+            (s.t_ms for s in decision.impact.steps if s.log_warn >= deciding.LOG_WARN), None
+        )
+        first_warn = inquiry.crossed(decision.impact, first_warn_ms, warned=True)
         warn = first_warn
         if decision.warn_ms != first_warn_ms:
-            warn = inquiry.crossed(decision.impact, decision.warn_ms)
+            warn = inquiry.crossed(decision.impact, decision.warn_ms, warned=True)
         halt_ms = decision.halt_ms
         explained_by: dict[str, float] = {}
         if halt_ms is not None:
@@ -120,23 +122,27 @@ class _Inquiry:
         case: Case,
         people: Sequence[Member],
         evidence: Sequence[DomainEvidence],
+        population: Population,
         period: tuple[int, int],
     ) -> None:
         self._case = case
         self._people = people
         self._evidence = evidence
         self._period = period
-        self._populations: dict[str, Population] = {}
+        self._own = population
+        self._populations = {case.kb: population}
 
     @cached_property
     def _nodes(self) -> dict[str, Member]:
         return {member.node.node: member for member in self._people}
 
-    def crossed(self, path: Path, t_ms: int | None) -> Crossed | None:
-        """The crossing at ``t_ms`` (Unix ms); None without one."""
+    def crossed(self, path: Path, t_ms: int | None, *, warned: bool = False) -> Crossed | None:
+        """The crossing at ``t_ms`` (Unix ms), of the wealth that a warning asks or of E; None
+        without one.
+        """
         if t_ms is None:
             return None
-        signature = driving(path, self._evidence, t_ms)
+        signature = driving(path, self._evidence, t_ms, self._own)
         hits = [h for h in victim_hits(path, signature) if h.t_ms <= t_ms]
         incidents = [h for h in _with(path, signature) if h.t_ms <= t_ms]
         trial = self._trial(incidents)
@@ -144,7 +150,7 @@ class _Inquiry:
         finding = trial.finding(self._case.kb)
         return Crossed(
             t_ms=t_ms,
-            log_e=path.at(t_ms),
+            log_e=path.step(t_ms).log_warn if warned else path.at(t_ms),
             signature=signature,
             hits=tuple(hits),
             suspects=finding.suspects,
@@ -158,7 +164,7 @@ class _Inquiry:
         """From ``from_ms`` on the first instant at which the wealth is over the threshold while the
         case's own KB is in the 95 % set; without one, the suspects that are in it instead.
         """
-        signature = driving(path, self._evidence, from_ms)
+        signature = driving(path, self._evidence, from_ms, self._own)
         hits = _with(path, signature)
         trial = self._trial([h for h in hits if h.t_ms <= from_ms])
         heard = 0

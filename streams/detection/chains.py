@@ -5,7 +5,9 @@ rarely) and its eight earliest distinct times. Laws (tests/unit/test_chains.py):
 function of the *set* of times, whatever the order, repetition or batching in which they came.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from operator import sub
 
 from msgspec import Struct
 
@@ -14,7 +16,7 @@ DAY_MS = 24 * HOUR_MS
 KEPT_TIMES = 8
 
 
-class Chain(Struct, array_like=True, frozen=True):
+class Chain(Struct, array_like=True, frozen=True, gc=False):
     """One run: ``first_ms`` exact, ``last_ms`` floored, the earliest distinct ``times``."""
 
     first_ms: int
@@ -34,6 +36,32 @@ def join(a: Chain, b: Chain) -> Chain:
     first = min((a.first_ms, a.record_id), (b.first_ms, b.record_id))
     times = tuple(sorted({*a.times, *b.times})[:KEPT_TIMES])
     return Chain(first[0], max(a.last_ms, b.last_ms), times, first[1])
+
+
+def runs_of(times: Iterable[int], gap_ms: int, floor_ms: int) -> list[Chain]:
+    """The runs of event times in any order: as ``chains.insert`` makes them one by one."""
+    ordered = sorted(set(times))
+    return [_run(run, floor_ms) for run in split(ordered, gap_ms, floor_ms)]
+
+
+def split(ordered: list[int], gap_ms: int, floor_ms: int) -> Iterator[list[int]]:
+    """Ascending times in lists, one for each run."""
+    if not ordered:
+        return
+    # No step is a gap, however the time before it is floored: that is what most nodes are like.
+    if max(map(sub, ordered[1:], ordered), default=0) + floor_ms <= gap_ms:
+        yield ordered
+        return
+    begin = 0
+    for at, (before_ms, t_ms) in enumerate(pairwise(ordered), start=1):
+        if t_ms - before_ms // floor_ms * floor_ms >= gap_ms:
+            yield ordered[begin:at]
+            begin = at
+    yield ordered[begin:]
+
+
+def _run(times: list[int], floor_ms: int) -> Chain:
+    return Chain(times[0], times[-1] // floor_ms * floor_ms, tuple(times[:KEPT_TIMES]))
 
 
 def insert(chains: tuple[Chain, ...], new: Chain, gap_ms: int) -> tuple[Chain, ...]:

@@ -21,6 +21,7 @@ from streams.detection.fold import Cohort, Fold, Path, onsets_of
 from streams.detection.history import HistoryArm, Rates, rates
 from streams.detection.margins import Margins, Table
 from streams.detection.members import Member
+from streams.detection.population import Population
 from streams.detection.tilt import HISTORY_MS, failures_before
 from streams.detection.tree import Baseline, NodeOnset, baseline, impact_chain, symptom_chain
 
@@ -33,6 +34,7 @@ _LOG_WITHIN = math.log(20)
 class Decision(Struct, frozen=True):
     """What the fold of a case comes to."""
 
+    population: Population
     impact: Path
     symptoms: Path
     halt_ms: int | None
@@ -63,10 +65,13 @@ def decide(
     past = failures_before(all_onsets, started_ms)
     cohort = Cohort(members, past, started_ms, until_ms)
 
+    @cache
+    def before() -> Baseline:
+        return baseline(evidence, since_ms, base.chatter)
+
     def folded(onsets: Sequence[NodeOnset], table: Table) -> _Corroborated:
         def past(cohort: Cohort) -> Rates:
-            before = baseline(evidence, since_ms, base.chatter)
-            return rates(cohort.members, onsets, before, base.classes, started_ms)
+            return rates(cohort.members, onsets, before(), base.classes, started_ms)
 
         return _Corroborated(cohort, onsets, table.on(base.logged), past)
 
@@ -76,14 +81,15 @@ def decide(
     impact, symptoms = halt.path, notice.path
     halt_ms = halt.first(log_threshold)
     notice_ms = notice.first(log_threshold) if halt_ms is None else None
-    last_ms = impact.steps[-1].t_ms if impact.steps else started_ms
-    looked_ms = halt_ms if halt_ms is not None else last_ms
-    looked = halt_ms is not None or impact.at(last_ms) >= LOG_WARN
+    warn_ms = _warned(impact)
+    looked_ms = halt_ms if halt_ms is not None else impact.last.t_ms
+    looked = halt_ms is not None or warn_ms is not None
     return Decision(
+        population=cohort.population,
         impact=impact,
         symptoms=symptoms,
         halt_ms=halt_ms,
-        warn_ms=_warned(impact),
+        warn_ms=warn_ms,
         notice_ms=notice_ms,
         without_site=halt.without_site(looked_ms) if looked else None,
         within=halt.within(looked_ms) if looked else None,
@@ -93,15 +99,15 @@ def decide(
 def _warned(path: Path) -> int | None:
     since = None
     for step in path.steps:
-        if since is None and step.log_e >= LOG_WARN:
+        if since is None and step.log_warn >= LOG_WARN:
             since = step.t_ms
-        elif since is not None and step.log_e < _LOG_WARN_ENDS:
+        elif since is not None and step.log_warn < _LOG_WARN_ENDS:
             since = None
     return since
 
 
 class _Corroborated:
-    """Looks for the first minute that is over the threshold and corroborated.
+    """Looks for the first instant that is over the threshold and corroborated.
 
     Folds that leave somebody out are made only for a case that has reached the threshold, and only
     as far as they are asked about.
@@ -121,7 +127,7 @@ class _Corroborated:
         self.path = self._fold(cohort).path()
 
     def first(self, log_threshold: float) -> int | None:
-        """The instant of the first such minute (its last onset), or None."""
+        """The first such instant (Unix ms), or None."""
         for step in self.path.steps:
             if step.log_e >= log_threshold and self._holds(step.t_ms):
                 return step.t_ms

@@ -14,6 +14,8 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -25,14 +27,13 @@ from streams.detection.members import Member, Place
 from streams.detection.population import Population
 from streams.detection.spans import CASE_MS
 from streams.detection.tilt import Tilt
-from streams.detection.tree import Baseline, NodeOnset, node_onsets
+from streams.detection.tree import Baseline, NodeOnset, loop_chain, loop_onsets, node_onsets
 from streams.detection.wealth import Wealth
 
 _C_SHARE = 2 / 3
 _SHOCK_MS = 30 * 60_000
 _CAP_ONSETS = 3
 _CAP_MS = 6 * HOUR_MS
-_MINUTE_MS = 60_000
 
 
 class Hit(Struct, frozen=True):
@@ -45,7 +46,7 @@ class Hit(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True):
-    """Wealth at the end of a minute with onsets; ``t_ms`` is the last of them."""
+    """Wealth at an instant with onsets, after all of them."""
 
     t_ms: int
     log_e: float
@@ -53,18 +54,32 @@ class Step(Struct, frozen=True):
     """Of the concurrent arm."""
     log_h: float
     """Of the history arm; 0 while it is worth less than one."""
+    log_warn: float
+    """What a warning asks: the history arm counts as soon as the concurrent one leans its way."""
+
+
+NOTHING = Step(0, 0.0, 0.0, 0.0, 0.0)
+"""Before any bet."""
 
 
 class Path(Struct, frozen=True):
-    """One fold: wealth over time, who was hit, and what each signature is worth at the end."""
+    """One fold: wealth over time, and who was hit."""
 
     steps: tuple[Step, ...]
     hits: tuple[Hit, ...]
-    signatures: dict[str, float]
 
     def at(self, t_ms: int) -> float:
-        """ln E at the end of ``t_ms``'s minute."""
+        """ln E after the onsets up to ``t_ms``."""
+        return self.step(t_ms).log_e
+
+    def step(self, t_ms: int) -> Step:
+        """After the onsets up to ``t_ms`` (Unix ms)."""
         return _at(self.steps, t_ms)
+
+    @property
+    def last(self) -> Step:
+        """After all of them."""
+        return self.steps[-1] if self.steps else NOTHING
 
 
 def onsets_of(
@@ -74,14 +89,16 @@ def onsets_of(
     part: Callable[[Onset], Chain | None],
     since_ms: int,
 ) -> list[NodeOnset]:
-    """All node onsets of the members at every level of the tree, in fold order; ``part`` picks
-    what of an onset counts. Nodes without any since ``since_ms`` (Unix ms) are left out; of the
-    others there may be earlier ones.
+    """The node onsets of the members since ``since_ms`` (Unix ms) at every level of the tree, in
+    fold order; ``part`` picks what of an onset counts.
     """
     home = {member.node.node: member.domain for member in members}
-    chains: dict[str, dict[tuple[str, str], list[Chain]]] = {}
-    recent: set[str] = set()
+    levels = cache(base.levels)
+    found: list[NodeOnset] = []
     for contribution in evidence:
+        chains: dict[str, dict[tuple[str, str], list[Chain]]] = {}
+        loops: dict[str, dict[str, list[Chain]]] = {}
+        recent: set[str] = set()
         for onset in contribution.onsets:
             chain = part(onset) if home.get(onset.node) == contribution.domain else None
             if chain is not None:
@@ -89,7 +106,16 @@ def onsets_of(
                 runs.setdefault((onset.signature, onset.cls), []).append(chain)
                 if chain.last_ms >= since_ms:
                     recent.add(onset.node)
-    return sorted(o for node in recent for o in node_onsets(node, chains[node], base))
+                loop = loop_chain(onset)
+                if loop is not None:
+                    loops.setdefault(onset.node, {}).setdefault(onset.cls, []).append(loop)
+        for node in recent:
+            of_node = node_onsets(node, chains[node], levels)
+            if node in loops:
+                of_node += loop_onsets(node, loops[node])
+            found += [o for o in of_node if o.t_ms >= since_ms]
+    found.sort(key=attrgetter("t_ms", "node", "level"))
+    return found
 
 
 class Cohort:
@@ -137,7 +163,7 @@ class Cohort:
 
 class Fold:
     """One fold, carried on as far as it is asked for: most that leave somebody out are asked about
-    a few minutes only. With ``within_domains`` every onset is bet on inside its own domain.
+    a few instants only. With ``within_domains`` every onset is bet on inside its own domain.
     """
 
     def __init__(
@@ -165,34 +191,37 @@ class Fold:
     def path(self) -> Path:
         """All of it."""
         while self._next < self._end:
-            self._minute()
-        return Path(tuple(self._steps), tuple(self._hits), self._wealth.signatures())
+            self._instant()
+        return Path(tuple(self._steps), tuple(self._hits))
 
     def at(self, t_ms: int) -> float:
-        """ln E at the end of ``t_ms``'s minute."""
-        after_ms = (t_ms // _MINUTE_MS + 1) * _MINUTE_MS
-        while self._next < self._end and self._onsets[self._next].t_ms < after_ms:
-            self._minute()
-        return _at(self._steps, t_ms)
+        """ln E after the onsets up to ``t_ms`` (Unix ms)."""
+        while self._next < self._end and self._onsets[self._next].t_ms <= t_ms:
+            self._instant()
+        return _at(self._steps, t_ms).log_e
 
-    def _minute(self) -> None:
-        # The next onset, and those of the same minute.
-        after_ms = (self._onsets[self._next].t_ms // _MINUTE_MS + 1) * _MINUTE_MS
-        last_ms = None
-        while self._next < self._end and self._onsets[self._next].t_ms < after_ms:
-            if self._take(self._onsets[self._next]):
-                last_ms = self._onsets[self._next].t_ms
+    def _instant(self) -> None:
+        # One failure is an onset at several levels.
+        t_ms = self._onsets[self._next].t_ms
+        taken = False
+        while self._next < self._end and self._onsets[self._next].t_ms == t_ms:
+            taken |= self._take(self._onsets[self._next])
             self._next += 1
-        if last_ms is not None:
-            self._steps.append(self._step(last_ms))
+        if taken:
+            self._steps.append(self._step(t_ms))
 
     def _step(self, t_ms: int) -> Step:
-        log_c = log_e = self._wealth.log_e()
-        h = 0.0
-        if self._history is not None:
-            h = self._history.value(t_ms, self._tilt.psi(None))
-            log_e = log_c + math.log(_C_SHARE + (1 - _C_SHARE) * h * math.exp(-log_c))
-        return Step(t_ms, *(round(log, 6) for log in (log_e, log_c, math.log(max(h, 1.0)))))
+        log_c = self._wealth.log_e()
+        if self._history is None:
+            return Step(t_ms, round(log_c, 6), round(log_c, 6), 0.0, round(log_c, 6))
+        h = self._history.value(t_ms, self._tilt.psi(None))
+        return Step(
+            t_ms,
+            round(_mean_of_arms(log_c, h.agreed), 6),
+            round(log_c, 6),
+            round(math.log(max(h.agreed, 1.0)), 6),
+            round(_mean_of_arms(log_c, h.gated), 6),
+        )
 
     def _take(self, onset: NodeOnset) -> bool:
         """Bet on an onset; False when its node is out of the risk set, or before the case."""
@@ -220,13 +249,17 @@ class Fold:
         return True
 
 
+def _mean_of_arms(log_c: float, h: float) -> float:
+    return log_c + math.log(_C_SHARE + (1 - _C_SHARE) * h * math.exp(-log_c))
+
+
 def _time(onset: NodeOnset) -> int:
     return onset.t_ms
 
 
-def _at(steps: Sequence[Step], t_ms: int) -> float:
-    at = bisect_right(steps, t_ms // _MINUTE_MS, key=lambda step: step.t_ms // _MINUTE_MS)
-    return steps[at - 1].log_e if at else 0.0
+def _at(steps: Sequence[Step], t_ms: int) -> Step:
+    at = bisect_right(steps, t_ms, key=lambda step: step.t_ms)
+    return steps[at - 1] if at else NOTHING
 
 
 class Shocks:
@@ -244,8 +277,9 @@ class Shocks:
             return 2, []
         capped = []
         sites = self._sites[onset.level]
+        ended_ms = onset.t_ms - _CAP_MS
         for site, times in sites.items():
-            while times and times[0] <= onset.t_ms - _CAP_MS:
+            while times and times[0] <= ended_ms:
                 times.popleft()
             if len(times) >= _CAP_ONSETS:
                 capped.append(site)

@@ -25,9 +25,9 @@ role where that is higher. What was novel or rare then is told by the time befor
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 
 from msgspec import Struct
@@ -37,7 +37,7 @@ from streams.detection.margins import FLOOR, Table, poisson_upper
 from streams.detection.members import EXPOSED_MS, Member
 from streams.detection.tilt import HISTORY_MS
 from streams.detection.tree import UNUSUAL, UPPER, Baseline, NodeOnset, weight
-from streams.detection.wealth import CONTROL_AGES, EXPOSED_AGES, RATES, WINDOW_WEIGHTS
+from streams.detection.wealth import CONTROL_AGES, EXPOSED_AGES, RATES, WINDOW_WEIGHTS, sides
 
 _Z99 = 2.326
 _MAX_LOG = 600.0
@@ -45,8 +45,10 @@ _CHATTER = 10.0
 _UNHEARD_OF = 3.0
 """Wider for signatures that the branch has never logged: their rate is a limit of nothing seen."""
 _SPEAKS = 10.0
-_LOG_SPEAKS = math.log(_SPEAKS)
+_WARNS = 1.5
+_LOG_WARNS = math.log(_WARNS)
 _AGREEING = tuple((math.log(r), r - 1) for r in (10.0, 100.0, 1000.0))
+_LIKELIHOODS = tuple((math.log(r), r - 1) for r in RATES)
 _STATE = 1 + len(_AGREEING)
 _WINDOW_MS = ((0, HOUR_MS), (HOUR_MS, DAY_MS), (HOUR_MS, EXPOSED_MS))
 """From which to which age (ms since the patch) a node is exposed, per window."""
@@ -75,7 +77,7 @@ class Rates(Struct, frozen=True):
 
 def rates(
     members: Sequence[Member],
-    onsets: Iterable[NodeOnset],
+    onsets: Sequence[NodeOnset],
     before: Baseline,
     classes: Mapping[str, str],
     started_ms: int,
@@ -85,19 +87,29 @@ def rates(
     """
     begin = started_ms - HISTORY_MS
     roles = {m.node.node: m.node.role for m in members if m.node.since_ms <= begin}
-    counts: Counter[tuple[str, str]] = Counter()
-    for onset in onsets:
+    found: Counter[tuple[str, str]] = Counter()
+    from_, to = (bisect_left(onsets, t_ms, key=_time) for t_ms in (begin, started_ms))
+    for onset in onsets[from_:to]:
         role = roles.get(onset.node)
-        if role is None or not begin <= onset.t_ms < started_ms:
-            continue
-        if onset.level.startswith("sig:"):
-            signature = onset.level.removeprefix("sig:")
-            counts[onset.level, role] += 1
-            counts[before.unusual(signature, classes.get(signature, "")), role] += 1
-        elif onset.level not in UNUSUAL:
-            counts[onset.level, role] += 1
+        if role is not None:
+            found[onset.level, role] += 1
+    counts: Counter[tuple[str, str]] = Counter()
+    for (level, role), n in found.items():
+        if level.startswith("sig:"):
+            signature = level.removeprefix("sig:")
+            counts[level, role] += n
+            counts[before.unusual(signature, classes.get(signature, "")), role] += n
+        elif level not in UNUSUAL:
+            counts[level, role] += n
     hours = {role: n * HISTORY_MS / HOUR_MS for role, n in Counter(roles.values()).items()}
     return Rates(dict(counts), hours)
+
+
+class Worth(Struct, frozen=True):
+    """What H is worth for a halt, and for a warning."""
+
+    agreed: float
+    gated: float
 
 
 class Exposure:
@@ -147,39 +159,50 @@ class HistoryArm:
         self._exposure = exposure
         self._levels: dict[tuple[str, int], list[float]] = {}
         """Hits, then ln of the concurrent bet for each agreeing r."""
+        self._loud: dict[tuple[str, int], tuple[float, float]] = {}
+        """Hits and C' of those that have something to say: of hundreds hardly any."""
         self._uppers: dict[str, dict[str, float]] = {}
 
     def bet(self, level: str, since_ms: int, age: int, counts: list[int], psi: float) -> None:
         """Take an onset of level 0 of a node known since ``since_ms`` (Unix ms), of ``age`` (see
         members.Place), against ``counts`` nodes by age.
         """
+        in_windows = sides(counts)
         for window, exposed in _STAKES[age]:
-            n1 = sum([counts[a] for a in EXPOSED_AGES[window]])
-            n0 = sum([counts[a] for a in CONTROL_AGES[window]])
+            n1, n0 = in_windows[window]
             if n1 and n0:
-                state = self._levels.setdefault((level, window), [0.0] * _STATE)
+                key = level, window
+                state = self._levels.setdefault(key, [0.0] * _STATE)
                 odds = FLOOR[window] * psi * n1
                 theta = odds / (odds + n0)
                 for at, (won, less) in enumerate(_AGREEING, start=1):
                     state[at] += (won if exposed else 0.0) - math.log1p(less * theta)
                 state[0] += exposed and since_ms <= self._begin_ms
+                self._listen(key, *state)
 
-    def value(self, t_ms: int, psi: float) -> float:
-        """H at ``t_ms`` (Unix ms); ``psi``: the branch's then."""
-        terms = []
-        exposed: dict[int, dict[str, float]] = {}
-        for (level, window), (hits, *logs) in self._levels.items():
-            if hits < 2 or max(logs) < _LOG_SPEAKS:
-                continue
+    def _listen(self, key: tuple[str, int], hits: float, *logs: float) -> None:
+        agreed = 0.0
+        if hits >= 2 and max(logs) >= _LOG_WARNS:
             agreed = math.fsum(map(_exp, logs)) / len(logs)
-            if agreed >= _SPEAKS and self._may_speak(level, window):
-                if window not in exposed:
-                    exposed[window] = self._exposure().hours(window, t_ms)
-                share = weight(level) * WINDOW_WEIGHTS[window] / len(RATES)
-                expected = psi * self._expected(level, window, exposed[window])
-                past = math.fsum(_exp(hits * math.log(r) - (r - 1) * expected) for r in RATES)
-                terms.append(min(share * past, agreed))
-        return math.fsum(terms)
+        if agreed >= _WARNS and self._may_speak(*key):
+            self._loud[key] = hits, agreed
+        else:
+            self._loud.pop(key, None)
+
+    def value(self, t_ms: int, psi: float) -> "Worth":
+        """H at ``t_ms`` (Unix ms); ``psi``: the branch's then."""
+        agreeing, gated = [], []
+        exposed: dict[int, dict[str, float]] = {}
+        for (level, window), (hits, agreed) in self._loud.items():
+            if window not in exposed:
+                exposed[window] = self._exposure().hours(window, t_ms)
+            share = weight(level) * WINDOW_WEIGHTS[window] / len(RATES)
+            expected = psi * self._expected(level, window, exposed[window])
+            past = math.fsum([_exp(hits * log - less * expected) for log, less in _LIKELIHOODS])
+            gated.append(share * past)
+            if agreed >= _SPEAKS:
+                agreeing.append(min(share * past, agreed))
+        return Worth(math.fsum(agreeing), math.fsum(gated))
 
     def _may_speak(self, level: str, window: int) -> bool:
         return level not in UPPER or self._margins.of(level)[window] <= _CHATTER * FLOOR[window]
@@ -194,6 +217,10 @@ class HistoryArm:
         if level not in UPPER and level.removeprefix("sig:") not in self._margins.logged:
             rho *= _UNHEARD_OF
         return rho * math.fsum(by_role)
+
+
+def _time(onset: NodeOnset) -> int:
+    return onset.t_ms
 
 
 def _exp(log: float) -> float:

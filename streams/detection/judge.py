@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from schemas.evidence import DomainEvidence
 from schemas.verdicts import Verdict
 from streams.detection.cases import judge_cases
+from streams.detection.claims import disputed
 from streams.detection.margins import Margins
 from streams.detection.pinned import Calibrations
 from streams.detection.silence import with_silences
@@ -70,6 +71,7 @@ class Judge:
             return self._calibrations.at(branch[0], span.start_ms)
 
         threshold = self._log_threshold
+        contested = disputed(evidence)
         for case in judge_cases(branch, evidence, spans, asof_ms, margins_for, threshold):
             yield verdict(
                 case,
@@ -77,6 +79,7 @@ class Judge:
                 asof_ms=asof_ms,
                 log_threshold=threshold,
                 trust=self._trust,
+                disputed=contested,
             )
 
 

@@ -31,7 +31,7 @@ class Case(Struct, frozen=True):
         return f"{self.kb}@{self.branch}"
 
 
-class Place(Struct, frozen=True):
+class Place(Struct, frozen=True, gc=False):
     """Where a node stands at some instant; ``age`` 0: not yet exposed, 1: first hour, 2: first
     day, 3: until 35 days.
     """
@@ -67,17 +67,16 @@ class Member(Struct, frozen=True):
     def stays(self, begin_ms: int, end_ms: int) -> list[Stay]:
         """The node's places over [begin, end), one after the other, gaps where it has none."""
         grace_ms = self.node.grace_s * 1000
-        ages = self._ages(begin_ms, end_ms)
         noises = noise_steps(self.node, begin_ms, end_ms)
+        ages = self._ages(begin_ms, end_ms, noises[0][2])
         first_ms, last_ms = self.node.service[0]
         if first_ms <= begin_ms and last_ms + grace_ms >= end_ms and len(noises) == 1:
-            noise = noises[0][2]
-            return [(from_ms, to_ms, noise, age) for from_ms, to_ms, age in ages]
+            return ages
         out = []
         done_ms = begin_ms
         for first_ms, last_ms in self.node.service:
             low, done_ms = max(first_ms, done_ms), max(min(last_ms + grace_ms, end_ms), done_ms)
-            for age_from_ms, age_to_ms, age in ages:
+            for age_from_ms, age_to_ms, _, age in ages:
                 from_ms = age_from_ms if age_from_ms > low else low
                 to_ms = age_to_ms if age_to_ms < done_ms else done_ms
                 for since_ms, until_ms, noise in noises:
@@ -86,10 +85,10 @@ class Member(Struct, frozen=True):
                         out.append((start_ms, min(until_ms, to_ms), noise, age))
         return out
 
-    def _ages(self, begin_ms: int, end_ms: int) -> list[tuple[int, int, int]]:
-        # (from, to, age); without an age, no longer exposed.
+    def _ages(self, begin_ms: int, end_ms: int, noise: str) -> list[Stay]:
+        """The ages one after the other, as if always in service and of one noise class."""
         if self.patch is None:
-            return [(begin_ms, end_ms, 0)]
+            return [(begin_ms, end_ms, noise, 0)]
         t_ms, back_ms = self.patch.t_ms, self.patch.end_ms
         if back_ms is not None and back_ms < end_ms:
             end_ms = back_ms
@@ -101,7 +100,7 @@ class Member(Struct, frozen=True):
             (t_ms + EXPOSED_MS, 3),
         ):
             if begin_ms < to_ms and begin_ms < end_ms:
-                out.append((begin_ms, to_ms if to_ms < end_ms else end_ms, age))
+                out.append((begin_ms, to_ms if to_ms < end_ms else end_ms, noise, age))
                 begin_ms = to_ms
         return out
 
@@ -147,17 +146,15 @@ def noise_steps(node: NodeEvidence, begin_ms: int, end_ms: int) -> list[tuple[in
     """From when until when the node has which noise class, over [``begin_ms``, ``end_ms``)."""
     if not node.weeks and node.since_ms + _HISTORY_MS <= begin_ms:
         return [(begin_ms, end_ms, NOISES[0])]
-    at = {node.since_ms + _HISTORY_MS}
-    for week in node.weeks:
-        at |= {(week + 5) * WEEK_MS, (week + 14) * WEEK_MS}
+    turns = [(week + weeks) * WEEK_MS for week in node.weeks for weeks in (5, 14)]
+    turns.append(node.since_ms + _HISTORY_MS)
     out = []
     from_ms, noise = begin_ms, noise_class(node, begin_ms)
-    for t_ms in sorted(at):
-        if begin_ms < t_ms < end_ms:
-            later = noise_class(node, t_ms)
-            if later != noise:
-                out.append((from_ms, t_ms, noise))
-                from_ms, noise = t_ms, later
+    for t_ms in sorted([t for t in turns if begin_ms < t < end_ms]):
+        later = noise_class(node, t_ms)
+        if later != noise:
+            out.append((from_ms, t_ms, noise))
+            from_ms, noise = t_ms, later
     return [*out, (from_ms, end_ms, noise)]
 
 
@@ -169,7 +166,11 @@ def members(case: Case, evidence: Iterable[DomainEvidence]) -> list[Member]:
     sites = {node.site for _, node in newest}
     out = []
     for domain, node in newest:
-        patch = next((p for p in node.patches if p.kb == case.kb), None)
+        patch = None
+        for one in node.patches:
+            if one.kb == case.kb:
+                patch = one
+                break
         if patch is None and already_there(case, node):
             continue
         site = node.site if len(sites) >= _MIN_SITES else domain
@@ -182,14 +183,16 @@ def newest_nodes(evidence: Iterable[DomainEvidence]) -> list[tuple[str, NodeEvid
     """Each node once, by name, with its domain. A node that moved is still in its old domain's
     evidence: the newest sighting counts.
     """
-    newest: dict[str, tuple[tuple[int, str], NodeEvidence]] = {}
+    newest: dict[str, tuple[str, NodeEvidence]] = {}
     for part in evidence:
         for node in part.nodes:
-            rank = (node.service[-1][1], part.domain)
             known = newest.get(node.node)
-            if known is None or rank > known[0]:
-                newest[node.node] = (rank, node)
-    return [(rank[1], node) for _, (rank, node) in sorted(newest.items())]
+            if known is None or (node.service[-1][1], part.domain) > (
+                known[1].service[-1][1],
+                known[0],
+            ):
+                newest[node.node] = part.domain, node
+    return [newest[name] for name in sorted(newest)]
 
 
 def already_there(case: Case, node: NodeEvidence) -> bool:

@@ -5,14 +5,21 @@ kept sorted, so a count is the difference of two binary searches. One population
 every fold of a case; with some nodes left out it is this one minus those nodes.
 """
 
-from bisect import bisect_right
+from array import array
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeAlias, TypeVar
 
 from streams.detection.members import AGES, NOISES, Member, Place
 
-_Turns = tuple[tuple[list[int], ...], tuple[list[int], ...]]
-"""Per age when nodes come into a group, and when they go, ascending."""
+_Turns = tuple[list[Sequence[int]], list[Sequence[int]]]
+"""Per age when nodes come into a group, and when they go (Unix ms), ascending."""
+_Times: TypeAlias = "array[int]"
+"""Of everybody, and often: a list of Python's numbers would take five times as much."""
+_Key = TypeVar("_Key", bound=Hashable)
+_Answer = tuple[int, list[int]]
+"""When (Unix ms) how many nodes of each age; not to be written to."""
 
 
 class Population:
@@ -24,11 +31,13 @@ class Population:
     def __init__(self, members: Sequence[Member], begin_ms: int, end_ms: int) -> None:
         self._period = begin_ms, end_ms
         self._members = {member.node.node: member for member in members}
-        self._places: dict[tuple[str, int], Place | None] = {}
+        self._places: dict[str, tuple[int, Place | None]] = {}
         self._counts = _Counts(members, begin_ms, end_ms)
         self._site: str | None = None
         self._left_out: _Counts | None = None
-        self._domains: dict[str, list[Member]] | None = None
+        self._by_domain: list[Member] | None = None
+        self._at_sites: dict[tuple[str, str], _Answer] = {}
+        self._in_domains: dict[str, _Answer] = {}
 
     def without(self, site: str | None, domain: str | None) -> "Population":
         """This population with one site, or one domain, left out."""
@@ -50,11 +59,14 @@ class Population:
 
     def place(self, node: str, t_ms: int) -> Place | None:
         """Where the node stands at ``t_ms``; None when it is not in the risk set."""
-        key = node, t_ms
-        if key not in self._places:
-            member = self._members.get(node)
-            self._places[key] = member.place(t_ms) if member else None
-        return self._places[key]
+        # Asked for level after level: the latest answer of each node is enough.
+        known = self._places.get(node)
+        if known is not None and known[0] == t_ms:
+            return known[1]
+        member = self._members.get(node)
+        place = member.place(t_ms) if member else None
+        self._places[node] = t_ms, place
+        return place
 
     def in_stratum(self, place: Place, t_ms: int, without_sites: Sequence[str] = ()) -> list[int]:
         """Nodes by age in the stratum of ``place``, leaving some sites out."""
@@ -66,17 +78,24 @@ class Population:
 
     def in_site(self, place: Place, t_ms: int) -> list[int]:
         """Nodes by age of the same role at the same site."""
-        strata = (self._of((place.role, noise, place.site), t_ms) for noise in NOISES)
-        return [sum(counts) for counts in zip(*strata, strict=True)]
+        return _latest(self._at_sites, (place.role, place.site), t_ms, self._count_site)
 
     def in_domain(self, place: Place, t_ms: int) -> list[int]:
         """Nodes by age of the same failure domain."""
-        if self._domains is None:
-            self._domains = defaultdict(list)
-            for member in self._members.values():
-                self._domains[member.domain].append(member)
+        return _latest(self._in_domains, place.domain, t_ms, self._count_domain)
+
+    def _count_site(self, key: tuple[str, str], t_ms: int) -> list[int]:
+        role, site = key
+        strata = (self._of((role, noise, site), t_ms) for noise in NOISES)
+        return [sum(counts) for counts in zip(*strata, strict=True)]
+
+    def _count_domain(self, domain: str, t_ms: int) -> list[int]:
+        if self._by_domain is None:
+            self._by_domain = sorted(self._members.values(), key=_domain)
+        from_ = bisect_left(self._by_domain, domain, key=_domain)
+        to = bisect_right(self._by_domain, domain, key=_domain)
         counts = [0] * AGES
-        for member in self._domains[place.domain]:
+        for member in self._by_domain[from_:to]:
             age = member.age(t_ms)
             if age is not None:
                 counts[age] += 1
@@ -101,9 +120,13 @@ class _Counts:
         self._everybody = members
         self._period = begin_ms, end_ms
         self._strata: dict[tuple[str, ...], _Turns] | None = None
+        self._latest: dict[tuple[str, ...], _Answer] = {}
 
     def at(self, key: tuple[str, ...], t_ms: int) -> list[int]:
         """Nodes by age at ``t_ms`` of (role, noise class) or (role, noise class, site)."""
+        return _latest(self._latest, key, t_ms, self._count)
+
+    def _count(self, key: tuple[str, ...], t_ms: int) -> list[int]:
         if self._strata is None:
             self._strata = self._turns()
         turns = self._strata.get(key)
@@ -118,7 +141,7 @@ class _Counts:
         ]
 
     def _turns(self) -> dict[tuple[str, ...], _Turns]:
-        sites: dict[tuple[str, ...], _Turns] = defaultdict(_no_turns)
+        sites: dict[tuple[str, ...], tuple[list[_Times], list[_Times]]] = defaultdict(_no_turns)
         end_ms = self._period[1]
         for member in self._everybody:
             known = None
@@ -129,18 +152,35 @@ class _Counts:
                 come[age].append(from_ms)
                 if to_ms < end_ms:
                     go[age].append(to_ms)
-        strata: dict[tuple[str, ...], _Turns] = defaultdict(_no_turns)
+        strata: dict[tuple[str, ...], tuple[list[_Times], list[_Times]]] = defaultdict(_no_turns)
         for key, part in sites.items():
             for side, whole_side in zip(part, strata[key[:2]], strict=True):
                 for times, whole in zip(side, whole_side, strict=True):
-                    times.sort()
                     whole += times
-        for sides in strata.values():
-            for side in sides:
-                for times in side:
-                    times.sort()
-        return {**strata, **sites}
+        return {
+            key: (_in_order(come), _in_order(go)) for key, (come, go) in (strata | sites).items()
+        }
 
 
-def _no_turns() -> _Turns:
-    return ([], [], [], []), ([], [], [], [])
+def _latest(
+    known: dict[_Key, _Answer], key: _Key, t_ms: int, count: Callable[[_Key, int], list[int]]
+) -> list[int]:
+    """What ``count`` says of ``key`` at ``t_ms`` (Unix ms). Folds ask level after level, so each
+    key's latest answer is kept, and no other.
+    """
+    answer = known.get(key)
+    if answer is None or answer[0] != t_ms:
+        answer = known[key] = t_ms, count(key, t_ms)
+    return answer[1]
+
+
+def _no_turns() -> tuple[list[_Times], list[_Times]]:
+    return [array("q") for _ in range(AGES)], [array("q") for _ in range(AGES)]
+
+
+def _in_order(by_age: list[_Times]) -> list[Sequence[int]]:
+    return [array("q", sorted(times)) for times in by_age]
+
+
+def _domain(member: Member) -> str:
+    return member.domain

@@ -20,6 +20,7 @@ from streams.detection.tree import NodeOnset
 
 HISTORY_MS = 30 * DAY_MS
 _Z90 = 1.28
+_NEVER_MS = 1 << 62
 
 Stratum = tuple[str, str]
 """(noise class, role)."""
@@ -36,6 +37,7 @@ class Tilt:
 
     def __init__(self, members: Sequence[Member], past: Mapping[str, int], started_ms: int) -> None:
         begin = started_ms - HISTORY_MS
+        alike: dict[tuple[Stratum, int], tuple[Stratum, int]] = {}
         self._strata: dict[Stratum, _Group] = {}
         self._nodes: dict[str, tuple[Stratum, int]] = {}
         self._moves: list[tuple[int, str]] = []  # (when exposed, who)
@@ -44,12 +46,19 @@ class Tilt:
             if node.since_ms <= begin:
                 stratum = noise_class(node, started_ms), node.role
                 count = past.get(node.node, 0)
-                self._strata.setdefault(stratum, _Group()).join(count)
-                self._nodes[node.node] = stratum, count
+                group = self._strata.get(stratum)
+                if group is None:
+                    group = self._strata[stratum] = _Group()
+                group.join(count)
+                # Alike in most nodes, and kept once.
+                of_node = stratum, count
+                self._nodes[node.node] = alike.setdefault(of_node, of_node)
                 if member.patch:
                     self._moves.append((member.patch.t_ms, node.node))
         self._moves.sort()
         self._next = 0
+        self._due_ms = 0
+        """When the next node is exposed, or less."""
         self._known: dict[str | None, float] = {}
         self._by_noise: dict[str | None, list[_Group]] = {}
 
@@ -68,6 +77,8 @@ class Tilt:
 
     def advance(self, t_ms: int) -> None:
         """Move on to ``t_ms`` (Unix ms, never back)."""
+        if t_ms < self._due_ms:
+            return
         moves, at = self._moves, self._next
         while at < len(moves) and moves[at][0] <= t_ms:
             stratum, count = self._nodes[moves[at][1]]
@@ -78,6 +89,7 @@ class Tilt:
             at += 1
         if at > self._next:
             self._next = at
+            self._due_ms = moves[at][0] if at < len(moves) else _NEVER_MS
             self._known.pop(None, None)
 
     def psi(self, noise: str | None) -> float:

@@ -1,12 +1,16 @@
 """The signature tree: at which levels a failure is counted, and how the bet is spread over them.
 
-Prior weights π (docs/detection.md §3): any failure .10; the classes share .30; signatures that
-are new on the branch .15; rare ones .15; each single signature .30/400. Spread in advance, so that
-looking at all of them costs no guarantee.
+Prior weights π: any failure .08; the classes share .20; signatures that are new on the branch .12;
+rare ones .12; whatever comes in loops .10, and its classes share .16; each single signature
+.22/400. Spread in advance, so that looking at all of them costs no guarantee.
+
+A loop is the same failure four times within an hour: Windows' service manager tries three times,
+so the fourth says that a restart does not help. What restarts of nodes break rarely loops, and
+loops are rare, so a few of them on patched nodes say much.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from msgspec import Struct
 
@@ -27,29 +31,37 @@ CLASSES = (
     "other",
 )
 UNUSUAL = ("novel", "rare", "novel:reboot", "rare:reboot")
-UPPER = ("any", *UNUSUAL, *(f"class:{c}" for c in CLASSES))
+LOOPS = ("loop", *(f"loop:{c}" for c in CLASSES))
+UPPER = ("any", *UNUSUAL, *(f"class:{c}" for c in CLASSES), *LOOPS)
 MAX_SIGNATURES = 400
 """Later signatures of a case count at the upper levels only: the prior is spent."""
 _BASELINE_WEEKS = 13
 BASELINE_MS = _BASELINE_WEEKS * WEEK_MS
 _RARE_MASS = 0.10
 _RECURRENCE = 3
+_LOOP = 4
+
+
+def _listed(cls: str) -> str:
+    return cls if cls in CLASSES else "other"
 
 
 def weight(level: str) -> float:
     """π of a level."""
     if level == "any":
+        return 0.08
+    if level in ("novel", "rare", "loop"):
         return 0.10
-    if level in ("novel", "rare"):
-        return 0.12
     if level in ("novel:reboot", "rare:reboot"):
-        return 0.03
+        return 0.02
     if level.startswith("class:"):
-        return 0.30 / len(CLASSES)
-    return 0.30 / MAX_SIGNATURES
+        return 0.20 / len(CLASSES)
+    if level.startswith("loop:"):
+        return 0.16 / len(CLASSES)
+    return 0.22 / MAX_SIGNATURES
 
 
-class NodeOnset(Struct, frozen=True, order=True):
+class NodeOnset(Struct, frozen=True, order=True, gc=False):
     """One counted onset of a node at one level of the tree."""
 
     t_ms: int
@@ -66,9 +78,18 @@ def impact_chain(onset: Onset) -> Chain | None:
     """
     if onset.impact == "outage":
         return Chain(onset.first_ms, onset.last_ms)
-    for first, third in zip(onset.times, onset.times[_RECURRENCE - 1 :], strict=False):
-        if third - first <= HOUR_MS:
-            return Chain(third, max(onset.last_ms, third))
+    return _from_recurrence(onset, _RECURRENCE)
+
+
+def loop_chain(onset: Onset) -> Chain | None:
+    """The part of an onset that is a loop, from its fourth event within an hour on, or None."""
+    return _from_recurrence(onset, _LOOP)
+
+
+def _from_recurrence(onset: Onset, events: int) -> Chain | None:
+    for first, last in zip(onset.times, onset.times[events - 1 :], strict=False):
+        if last - first <= HOUR_MS:
+            return Chain(last, max(onset.last_ms, last))
     return None
 
 
@@ -95,7 +116,7 @@ class Baseline(Struct, frozen=True):
 
     def levels(self, signature: str, cls: str) -> tuple[str, ...]:
         """The levels at which an onset of ``signature`` counts."""
-        upper = ("any", f"class:{cls if cls in CLASSES else 'other'}")
+        upper = ("any", f"class:{_listed(cls)}")
         unusual = self.unusual(signature, cls)
         return (*upper, unusual, f"sig:{signature}") if unusual else (*upper, f"sig:{signature}")
 
@@ -118,11 +139,12 @@ def baseline(
     """
     week = started_ms // WEEK_MS
     counts: dict[str, int] = defaultdict(int)
+    first = week - _BASELINE_WEEKS
     for part in evidence:
         for signature, weeks in part.baseline.items():
-            counts[signature] += sum(
-                n for w, n in weeks.items() if week - _BASELINE_WEEKS <= w < week
-            )
+            for w, n in weeks.items():
+                if first <= w < week:
+                    counts[signature] += n
     known = {signature: n for signature, n in counts.items() if n}
     classes = {o.signature: o.cls for part in evidence for o in part.onsets}
     mass = _RARE_MASS * sum(known.values())
@@ -136,20 +158,37 @@ def baseline(
 
 
 def node_onsets(
-    node: str, chains: Mapping[tuple[str, str], list[Chain]], base: Baseline
+    node: str,
+    chains: Mapping[tuple[str, str], list[Chain]],
+    levels: Callable[[str, str], tuple[str, ...]],
 ) -> list[NodeOnset]:
-    """All onsets of one node at every level, from the chains by (signature, class)."""
+    """All onsets of one node at every level, from the chains by (signature, class); ``levels``:
+    Baseline.levels.
+    """
     if len(chains) == 1:
-        ((signature, cls), runs) = next(iter(chains.items()))
+        (kind, runs) = next(iter(chains.items()))
         if len(runs) == 1:
             t_ms = runs[0].first_ms
-            return [NodeOnset(t_ms, node, level) for level in base.levels(signature, cls)]
+            return [NodeOnset(t_ms, node, level) for level in levels(*kind)]
     by_level: dict[str, list[Chain]] = defaultdict(list)
-    for (signature, cls), runs in chains.items():
-        for level in base.levels(signature, cls):
+    for kind, runs in chains.items():
+        for level in levels(*kind):
             by_level[level].extend(runs)
     return [
         NodeOnset(chain.first_ms, node, level)
         for level, runs in by_level.items()
         for chain in (merge(runs, ONSET_GAP_MS) if len(runs) > 1 else runs)
+    ]
+
+
+def loop_onsets(node: str, chains: Mapping[str, list[Chain]]) -> list[NodeOnset]:
+    """All onsets of one node at the levels of loops, from the chains of its loops by class."""
+    by_level: dict[str, list[Chain]] = defaultdict(list)
+    for cls, runs in chains.items():
+        for level in (f"loop:{_listed(cls)}", "loop"):
+            by_level[level] += runs
+    return [
+        NodeOnset(chain.first_ms, node, level)
+        for level, runs in by_level.items()
+        for chain in merge(runs, ONSET_GAP_MS)
     ]

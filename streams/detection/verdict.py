@@ -9,7 +9,7 @@ from schemas.evidence import DomainEvidence, Onset
 from schemas.verdicts import Crossing, Incident, Power, State, Verdict
 from streams.detection.cases import Crossed, Judged
 from streams.detection.chains import DAY_MS
-from streams.detection.fold import Hit, Path, Step
+from streams.detection.fold import Hit, Path
 from streams.detection.left import blast, left, listed, standing
 from streams.detection.members import Member
 from streams.detection.victims import driving, victim_hits
@@ -25,18 +25,21 @@ def verdict(
     asof_ms: int,
     log_threshold: float,
     trust: str,
+    disputed: Sequence[str],
 ) -> Verdict:
-    """Describe a case as of ``asof_ms`` (Unix ms); ``log_threshold`` is ln(1/α)."""
+    """Describe a case as of ``asof_ms`` (Unix ms); ``log_threshold`` is ln(1/α); ``disputed`` are
+    the branch's nodes that two domains report (``claims``).
+    """
     case, people, decision = judged.case, judged.members, judged.decision
     power = _power(people)
     state = _state(judged, power)
     path = decision.symptoms if state == "notice" else decision.impact
     crossings = {"halt": judged.halt, "warn": judged.warn, "notice": judged.notice}
     made = crossings.get(state)
-    signature = made.signature if made else driving(path, evidence, None)
+    signature = made.signature if made else driving(path, evidence, None, decision.population)
     hits = victim_hits(path, signature)
     standings = standing(case, evidence)
-    now = _now(decision.impact)
+    now = decision.impact.last
     out = Verdict(
         v=1,
         fleet=case.fleet,
@@ -53,7 +56,7 @@ def verdict(
         victims=len(hits),
         signature=signature,
         log_e=now.log_e,
-        log_e_any=_now(decision.symptoms).log_e,
+        log_e_any=decision.symptoms.last.log_e,
         log_c=now.log_c,
         log_h=now.log_h,
         log_threshold=round(log_threshold, 6),
@@ -76,12 +79,8 @@ def verdict(
         incidents=_incidents(people, evidence, hits),
     )
     peak = max((step.log_e for step in decision.impact.steps), default=0.0)
-    out = replace(out, reasons=reasons(out, peak, judged.explained_by))
+    out = replace(out, reasons=reasons(out, peak, judged.explained_by, disputed))
     return replace(out, sentence=sentence(out))
-
-
-def _now(path: Path) -> Step:
-    return path.steps[-1] if path.steps else Step(0, 0.0, 0.0, 0.0)
 
 
 def _state(judged: Judged, power: Power) -> State:

@@ -1,35 +1,66 @@
 """Who was hit, and by what: from a fold's path to the victims of its driving signature."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from schemas.evidence import DomainEvidence
+from streams.detection.attribution import explained
 from streams.detection.fold import Hit, Path
+from streams.detection.population import Population
 from streams.detection.tree import CLASSES
 
+_NEARLY = 0.5
+"""Signatures that one failure brings together differ by the seconds between them."""
 
-def driving(path: Path, evidence: Sequence[DomainEvidence], until_ms: int | None) -> str:
-    """The signature with most victims among those that won, by the crossing (Unix ms) if there is
-    one; empty when none did. Of equals the one that hit first; in the same minute a service that
-    died says more than what it took with it (the classes' order).
+
+_ORDER = {cls: at for at, cls in enumerate(CLASSES)}
+
+
+def driving(
+    path: Path,
+    evidence: Sequence[DomainEvidence],
+    until_ms: int | None,
+    population: Population,
+) -> str:
+    """The signature that being patched explains best, by the crossing (Unix ms) if there is one;
+    empty when it explains none. Margins don't count here: they say how much proof it takes, not
+    what happened, and a wealth that came from a class or from all failures has a signature too.
+
+    Of those explained nearly as well (half, in logarithms) the one with most victims; of equals the
+    one that hit first; in the same minute a service that died says more than what it took with it
+    (the classes' order).
     """
     classes = {onset.signature: onset.cls for part in evidence for onset in part.onsets}
-    victims = {
-        s: [h for h in victim_hits(path, s) if until_ms is None or h.t_ms <= until_ms]
-        for s, value in path.signatures.items()
-        if value > 0
+    hits: dict[str, list[Hit]] = defaultdict(list)
+    for hit in path.hits:
+        if until_ms is None or hit.t_ms <= until_ms:
+            hits[hit.signature].append(hit)
+    worth = {
+        s: explained(population, found)
+        for s, found in hits.items()
+        if any(hit.place.age for hit in found)
     }
-    ranked = [
-        (-len(hits), hits[0].t_ms // 60_000, CLASSES.index(classes[s]), s)
-        for s, hits in victims.items()
-        if hits
-    ]
+    best = max(worth.values(), default=0.0)
+    ranked = []
+    for signature, log_e in worth.items():
+        if log_e > 0 and log_e >= _NEARLY * best:
+            found = victims(hits[signature])
+            minute = found[0].t_ms // 60_000
+            ranked.append(
+                (-len(found), minute, _ORDER.get(classes[signature], len(_ORDER)), signature)
+            )
     return min(ranked)[3] if ranked else ""
 
 
 def victim_hits(path: Path, signature: str) -> list[Hit]:
     """The first hit of each exposed node with ``signature``, in time order."""
+    return victims([hit for hit in path.hits if hit.signature == signature])
+
+
+def victims(hits: Sequence[Hit]) -> list[Hit]:
+    """The first hit of each exposed node, in time order."""
     seen: dict[str, Hit] = {}
-    for hit in path.hits:
-        if hit.signature == signature and hit.place.age:
+    for hit in hits:
+        if hit.place.age:
             seen.setdefault(hit.node, hit)
     return list(seen.values())

@@ -12,7 +12,9 @@ one looks.
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from itertools import chain
+from math import log1p
 from operator import add
 
 from streams.detection.margins import Rho, Table
@@ -29,19 +31,28 @@ _LOST = tuple((0.0, r - 1) for r in RATES)
 # Per age: the windows in which a node of that age is exposed or control, and what a bet pays.
 _STAKES = tuple(
     tuple(
-        (
-            window,
-            _WON if age in EXPOSED_AGES[window] else _LOST,
-            EXPOSED_AGES[window],
-            CONTROL_AGES[window],
-        )
+        (window, _WON if age in EXPOSED_AGES[window] else _LOST)
         for window in range(len(WINDOW_WEIGHTS))
         if age in (*EXPOSED_AGES[window], *CONTROL_AGES[window])
     )
     for age in range(4)
 )
+_UPPER = frozenset(UPPER)
 _MAX_LOG = 600.0
 """Beyond this a float would overflow, and nobody can tell e^600 from certainty."""
+
+
+def sides(counts: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """How many of ``counts`` nodes by age are exposed and how many controls, per window: sums over
+    EXPOSED_AGES and CONTROL_AGES.
+    """
+    unexposed, hour, day, later = counts
+    return (
+        (hour, unexposed + day + later),
+        (day, unexposed + later),
+        (day + later, unexposed),
+    )
+
 
 Account = tuple[str, str]
 """(role, level); role is empty in the arm that pools the roles."""
@@ -65,33 +76,35 @@ class Wealth:
         ``counts`` nodes by age. False when no window had both exposed and control nodes: factor
         1, never a guess.
         """
-        accounts = [("", level)]
-        if level in UPPER:
-            accounts.append((place.role, level))
-        elif level not in self._singles and len(self._singles) >= MAX_SIGNATURES:
+        in_windows = sides(counts)
+        stakes = []
+        for window, pays in _STAKES[place.age]:
+            n1, n0 = in_windows[window]
+            if n1 > 0 and n0 > 0:
+                stakes.append((window, pays, n1, n0))
+        if not stakes:
             return False
+        accounts = [("", level)]
+        if level in _UPPER:
+            accounts.append((place.role, level))
+        elif level not in self._singles:
+            if len(self._singles) >= MAX_SIGNATURES:
+                return False
+            self._singles.add(level)
         rho = self._rhos.get(level)
         if rho is None:
             rho = self._rhos[level] = self._margins.of(level)
         gains = []
-        for window, pays, exposed, control in _STAKES[place.age]:
-            n1 = sum([counts[age] for age in exposed])
-            n0 = sum([counts[age] for age in control])
-            if n1 > 0 and n0 > 0:
-                odds = rho[window] * psi * n1
-                theta = odds / (odds + n0)
-                gains.append((window, [won - math.log1p(less * theta) for won, less in pays]))
-        if not gains:
-            return False
+        for window, pays, n1, n0 in stakes:
+            odds = rho[window] * psi * n1
+            theta = odds / (odds + n0)
+            gains.append((window, [won - log1p(less * theta) for won, less in pays]))
         for account in accounts:
             purse = self._purses.get(account)
             if purse is None:
                 purse = self._purses[account] = _Purse(weight(level))
-            for window, gain in gains:
-                purse.take(window, gain)
+            purse.take(gains)
             self._stale.add(account)
-        if level not in UPPER:
-            self._singles.add(level)
         return True
 
     def log_e(self) -> float:
@@ -107,15 +120,6 @@ class Wealth:
         pooled, by_role = math.fsum(self._pooled.values()), math.fsum(self._by_role.values())
         return math.log(0.5 * (1 + pooled) + 0.5 * (1 + by_role))
 
-    def signatures(self) -> dict[str, float]:
-        """What each single signature's own bets add to the wealth, by signature."""
-        self.log_e()
-        return {
-            level.removeprefix("sig:"): value
-            for level, value in self._pooled.items()
-            if level.startswith("sig:")
-        }
-
 
 class _Purse:
     """The bets of one account: ln per window and r."""
@@ -128,10 +132,11 @@ class _Purse:
         self._terms = [[0.0] * len(RATES) for _ in WINDOW_WEIGHTS]
         self._stale: set[int] = set()
 
-    def take(self, window: int, gains: list[float]) -> None:
-        """Add the logarithms of what a bet of each r won."""
-        self._logs[window] = list(map(add, self._logs[window], gains))
-        self._stale.add(window)
+    def take(self, gains: Iterable[tuple[int, list[float]]]) -> None:
+        """Add the logarithms of what a bet of each r won, by window."""
+        for window, gain in gains:
+            self._logs[window] = list(map(add, self._logs[window], gain))
+            self._stale.add(window)
 
     def value(self) -> float:
         """π Σ share · (e^L − 1)."""

@@ -1,6 +1,7 @@
 """What a person reads of a verdict at three in the morning: one line, and why it is not more."""
 
 import math
+from collections.abc import Sequence
 
 from schemas.verdicts import Verdict
 from streams.detection.attribution import credible
@@ -26,8 +27,8 @@ def sentence(v: Verdict) -> str:
     if v.state == "notice":
         return f"{who}: caused by {blamed(v)}, harmless so far"
     parts = [
-        f"{who}; {_many(crossing.victim_domains, 'domain')} at "
-        f"{_many(crossing.victim_sites, 'site')}, E = {math.exp(min(crossing.log_e, 60)):,.0f}"
+        f"{who}; {many(crossing.victim_domains, 'domain')} at "
+        f"{many(crossing.victim_sites, 'site')}, E = {math.exp(min(crossing.log_e, 60)):,.0f}"
     ]
     if v.rule:
         parts.append(f"hits {ruled(v.rule)}")
@@ -38,9 +39,12 @@ def sentence(v: Verdict) -> str:
     return "; ".join(parts)
 
 
-def reasons(v: Verdict, peak: float, explained_by: dict[str, float]) -> tuple[str, ...]:
-    """Why not more: what is missing for a conclusion or for a halt, and who else may have done it.
-    ``peak``: the largest ln E so far; ``explained_by``: the suspects that a halt waits for.
+def reasons(
+    v: Verdict, peak: float, explained_by: dict[str, float], disputed: Sequence[str]
+) -> tuple[str, ...]:
+    """Why not more: what is missing for a conclusion or for a halt, who else may have done it, and
+    what to doubt. ``peak``: the largest ln E so far; ``explained_by``: the suspects that a halt
+    waits for; ``disputed``: nodes that two domains report (``claims``).
     """
     out = []
     if v.state == "inconclusive":
@@ -54,7 +58,10 @@ def reasons(v: Verdict, peak: float, explained_by: dict[str, float]) -> tuple[st
         if explained_by:
             out.append(f"not yet a halt: {_shares(explained_by)} explains it better")
         elif peak < v.log_threshold:
-            out.append(f"not yet a halt: E is below {math.exp(v.log_threshold):.0f}")
+            out.append(
+                f"not yet a halt: E is {math.exp(peak):.0f} of {math.exp(v.log_threshold):.0f}; "
+                "a warning believes the branch's own past sooner"
+            )
         else:
             out.append("not yet a halt: one site or domain alone brings the evidence")
     if v.state == "notice":
@@ -62,7 +69,13 @@ def reasons(v: Verdict, peak: float, explained_by: dict[str, float]) -> tuple[st
     others = [name for name in credible(v.suspects) if name != v.kb]
     if others and v.kb in credible(v.suspects):
         kinds = "change" if all(name.startswith(CHANGE) for name in others) else "suspect"
-        out.append(f"{_many(len(others), f'other {kinds}')} cannot be told from {v.kb} yet")
+        out.append(f"{many(len(others), f'other {kinds}')} cannot be told from {v.kb} yet")
+    if disputed:
+        told = ", ".join(disputed[:_NAMED]) + (", …" if len(disputed) > _NAMED else "")
+        out.append(
+            f"{many(len(disputed), 'node')} reported by two domains at once ({told}), "
+            "the newest sighting counts: see who may write their reports"
+        )
     return tuple(out)
 
 
@@ -89,5 +102,6 @@ def _staged(v: Verdict) -> str:
     return f", {staged} of them staged (hold their reboot)" if staged else ""
 
 
-def _many(count: int, what: str) -> str:
+def many(count: int, what: str) -> str:
+    """``1 site``, ``2 sites``."""
     return f"{count} {what}{'' if count == 1 else 's'}"

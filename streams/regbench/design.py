@@ -15,7 +15,7 @@ import typer
 from rich.progress import track
 
 from streams.detection.calibrate import Controls, table, widest
-from streams.detection.margins import Margins, Table
+from streams.detection.margins import FLOOR, Margins, Rho, Table
 from streams.regbench.bench.families import Request
 from streams.regbench.bench.generate import generate_file
 from streams.regbench.bench.learning import Found, learn_from
@@ -76,10 +76,18 @@ def _learned(work: tuple[Request, int]) -> list[Found]:
 
 def _table(sets: list[list[Controls]]) -> Table:
     learned = widest([table(cases) for cases in sets])
-    classes = [rho for level, rho in learned.rho.items() if level.startswith("class:")]
-    acute, subacute, chronic = map(max, zip(*classes, strict=True))
-    unknown = {f"class:{cls}": (acute, subacute, chronic) for cls in _NEVER_FAIL_HERE}
+    unknown = {
+        f"{levels}:{cls}": _widest_of(learned, levels)
+        for levels in ("class", "loop")
+        for cls in _NEVER_FAIL_HERE
+    }
     return widest([learned, Table(unknown)])
+
+
+def _widest_of(learned: Table, levels: str) -> Rho:
+    found = [rho for level, rho in learned.rho.items() if level.startswith(f"{levels}:")]
+    acute, subacute, chronic = map(max, zip(FLOOR, *found, strict=True))
+    return acute, subacute, chronic
 
 
 if __name__ == "__main__":

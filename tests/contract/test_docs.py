@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from schemas.settings import Settings
 from schemas.topics import all_topics, dlq_of
 from streams import metrics
 from streams.detection.margins import default_margins
+from streams.detection.tree import MAX_SIGNATURES, UPPER, weight
 
 DOCS = Path(__file__).parents[2] / "docs"
 _DAY_S = 86_400
@@ -79,6 +81,20 @@ def test_the_margins_that_are_shown_are_the_shipped_ones() -> None:
 
     for name, *cells in rows("ρ: reboots break things", "detection.md"):
         assert [" / ".join(f"{float(x):g}" for x in c.split("/")) for c in cells] == shown(name)
+
+
+def test_the_priors_that_are_shown_are_those_of_the_tree() -> None:
+    table = (DOCS / "detection.md").read_text().partition("| levels | how many | π of each |\n")[2]
+    lines = table.partition("\n\n")[0].splitlines()[1:]
+    declared = Counter(re.sub(":(?!reboot).*", ":…", level) for level in UPPER)
+    declared["sig:…"] = MAX_SIGNATURES
+    shown = {}
+    for name, count, weights in ([c.strip() for c in x.strip("|").split("|")] for x in lines):
+        share, _, among = weights.partition(" / ")
+        for level in name.removesuffix(" (single signatures)").split(", "):
+            shown[level] = int(count) // (name.count(", ") + 1)
+            assert weight(level) == pytest.approx(float(share) / int(among or 1)), level
+    assert shown == declared
 
 
 def test_the_report_that_is_shown_is_a_report() -> None:

@@ -13,6 +13,7 @@ PACKAGES = ("collectors", "dashboards", "schemas", "streams")
 # No clock, no chance, no I/O: what is left decides by its arguments alone.
 PURE_STDLIB = {
     "__future__",
+    "array",
     "bisect",
     "collections",
     "dataclasses",
@@ -37,6 +38,7 @@ BEHIND_EXTRAS = {
     "schemas/cli_group.py",
     "schemas/cli_options.py",
     "schemas/clickhouse/chdb_store.py",
+    "schemas/clickhouse/server_store.py",
 }
 BASE_LIBRARIES = {"msgspec", "orjson"}
 

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from schemas.evidence import DomainEvidence
 from schemas.reports import Facts, Heartbeat, NodeReport, PatchState, Record
 from schemas.windows.taxonomy import classify, impact_for
-from streams.detection.chains import DAY_MS, HOUR_MS, Chain, insert, single
+from streams.detection.chains import DAY_MS, HOUR_MS, Chain, insert, runs_of, single
 from streams.detection.domain_state import DomainState
 from streams.detection.silence import with_silences
-from streams.regbench.bench.evidence import evidence_of, runs_of
+from streams.regbench.bench.evidence import evidence_of
 from streams.regbench.bench.history import gather
 from streams.regbench.bench.stream import Event, Install, Line, Uninstall
 from streams.regbench.bench.stream import Heartbeat as Beat

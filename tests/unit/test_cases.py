@@ -94,6 +94,26 @@ class TestSuspects:
         assert innocent.halt is None
         assert innocent.reasons[0].startswith(f"not yet a halt: {KB} (")
 
+    def test_an_innocent_kb_is_not_halted_for_what_a_few_of_its_nodes_show_by_chance(self) -> None:
+        """What the guilty one breaks is usual in the hour after a boot, so it wins nothing there;
+        the chance failures are new, and only nodes with the other KB happen to have them.
+        """
+        fleet = patched_fleet(120)
+        for i, cluster in enumerate(fleet[:40]):
+            cluster[3].crashes("ClusSvc", (10 + i % 15) * DAY + i * MINUTE)
+        for i, cluster in enumerate(fleet[::2]):
+            cluster[0].crashes("ClusSvc", START + (20 + i // 2) * MINUTE)
+        for cluster in fleet[::6]:
+            for j, node in enumerate(cluster):
+                got(node, OTHER, START + j * HOUR)
+        for k in range(6):
+            fleet[6 * k][1].crashes("vmms", START + (10 + k) * HOUR)
+        innocent = verdicts(fleet)[OTHER_CASE]
+        assert innocent.log_e > innocent.log_threshold, "chance enough for a halt"
+        assert innocent.signature == "scm/7031/clussvc", "what the other one explains best"
+        assert (innocent.state, innocent.halt) == ("warn", None)
+        assert innocent.reasons[0] == f"not yet a halt: {KB} (100 %) explains it better"
+
     def test_a_number_that_one_node_names_is_no_suspect(self) -> None:
         fleet = failing(patched_fleet())
         got(fleet[0][0], OTHER, START)

@@ -47,6 +47,34 @@ def test_help_lists_commands_and_says_which_extra_is_absent(
     assert "KBW_CONFIG" in shown
 
 
+LONG = "Says so much of itself, and all of it in one long sentence, that no line can hold it"
+
+
+@pytest.mark.parametrize(
+    ("about", "docstring", "said"),
+    [
+        (None, f"{LONG}.\n\nAnd more. Much more.", f"{LONG}."),
+        (f"{LONG}. And more.", "What its only command does.", f"{LONG}."),
+        ("Says little", "What its only command does.", "Says little."),
+        (None, "", ""),
+    ],
+)
+def test_help_cuts_nobodys_summary(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    about: str | None,
+    docstring: str,
+    said: str,
+) -> None:
+    app = typer.Typer(help=about)
+    app.command(help=docstring)(lambda: None)
+    monkeypatch.setattr(EntryPoint, "load", lambda _point: app)
+    assert exit_code("--help") == 0
+    _, _, commands = capsys.readouterr().out.partition("Commands:")
+    listed, _, _ = commands.partition("Examples:")
+    assert " ".join(listed.split()) == " ".join(f"noc {said} topics {said}".split())
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("--version") == 0
     assert capsys.readouterr().out.startswith("kbwatch ")

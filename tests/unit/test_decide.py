@@ -1,84 +1,27 @@
-"""When wealth becomes a warning, a halt, a notice; and who can't bring one about alone."""
+"""When wealth becomes a halt, a notice; and who can't bring one about alone."""
 
-import math
-from collections.abc import Callable
 from itertools import chain
 
 import pytest
 
-from schemas.verdicts import Verdict
-from streams.detection.decide import decide
-from streams.detection.margins import Margins, Table
-from streams.detection.members import Case, members
-from streams.detection.tree import baseline
-from tests.fixtures.stories import (
-    BRANCH,
-    BUILD,
-    CASE,
-    DAY,
-    HOUR,
-    KB,
-    MINUTE,
-    T0,
-    NodeStory,
-    event,
-    evidence_of,
-    fleet_of,
-    judged,
+from tests.fixtures.rollouts import (
+    SITES,
+    START,
+    Fleet,
+    a_fleet,
+    decided,
+    every_second_cluster,
+    outages_without_end,
+    verdict,
 )
-
-SITES = ("fra", "ams", "dub", "par")
-START = 35 * DAY
-CLUSTERING = "Microsoft-Windows-FailoverClustering"
-
-Fleet = list[list[NodeStory]]
-
-
-def a_fleet(patched: Callable[[int, int], bool], until: int = 40 * DAY) -> Fleet:
-    """24 clusters of 4 nodes at 4 sites; node ``j`` of cluster ``i`` is patched ``j`` hours later
-    than the first, if ``patched(i, j)``.
-    """
-    fleet = fleet_of(24, 4, SITES)
-    for i, cluster in enumerate(fleet):
-        for j, node in enumerate(cluster):
-            node.lives(until=until)
-            if patched(i, j):
-                node.patched(START + j * HOUR)
-    return fleet
-
-
-def every_second_cluster(i: int, j: int) -> bool:
-    return i % 2 == 0
-
-
-def verdict(fleet: Fleet) -> Verdict:
-    return judged(chain.from_iterable(fleet))[CASE]
+from tests.fixtures.stories import DAY, HOUR, MINUTE, NodeStory, fleet_of
 
 
 def without_a_site(fleet: Fleet) -> float:
     """Smallest ln E with one site left out, in the end."""
-    evidence = evidence_of(chain.from_iterable(fleet))
-    started_ms, margins = T0 + START, Margins("floor", Table(), Table())
-    decision = decide(
-        members(Case("default", BRANCH, KB, BUILD), evidence),
-        evidence,
-        baseline(evidence, started_ms, frozenset()),
-        started_ms,
-        margins,
-        math.inf,
-        until_ms=T0 + 66 * DAY,
-    )
-    assert decision.without_site is not None
-    return decision.without_site
-
-
-def outages_without_end(node: NodeStory, days: int = 30) -> None:
-    """Hostile: every day all the worst events, 10,000 of them in the end."""
-    for day in range(days):
-        for number in (1177, 5142, 1254, 1676, 1607):
-            for k in range(70):
-                at = START + day * (DAY + HOUR) + k * MINUTE
-                node.says(event(CLUSTERING, number, at))
+    found = decided(fleet).without_site
+    assert found is not None
+    return found
 
 
 class TestHalt:
@@ -234,32 +177,6 @@ class TestImpact:
                 at = START + j * HOUR + (20 + i) * MINUTE
                 fleet[i][j].crashes("W32Time", at, times=times)
         return fleet
-
-
-class TestWarn:
-    def fleet(self) -> Fleet:
-        fleet = a_fleet(lambda i, j: j == 0 and i < 6, until=66 * DAY)
-        outages_without_end(fleet[0][0], days=12)
-        return fleet
-
-    def test_begins_at_a_hundred(self) -> None:
-        found = verdict(self.fleet())
-        assert found.state == "warn"
-        assert found.warn is not None
-        assert found.warn.log_e >= 4.60, "ln 100"
-        assert found.warn.victims == 1
-
-    def test_ends_when_the_wealth_is_gone(self) -> None:
-        fleet = self.fleet()
-        for round_ in range(4):
-            for i in range(6, 24):
-                for j, node in enumerate(fleet[i]):
-                    at = START + (14 + 2 * round_) * DAY + (i * 40 + j * 900) * MINUTE
-                    for number in (1177, 5142, 1254, 1676, 1607):
-                        node.says(event(CLUSTERING, number, at))
-        found = verdict(fleet)
-        assert found.log_e < 2.31, "ln 10"
-        assert (found.state, found.warn) == ("inconclusive", None)
 
 
 class TestInconclusive:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from schemas.halts import Halt, HaltState, Transition
-from schemas.verdicts import Left, Verdict
+from schemas.verdicts import Blast, Left, Verdict
 from streams.halts.decide import decide, halt_id_of
 from streams.halts.policy import Match, Policy
 from tests.fixtures.halts import a_verdict
@@ -33,6 +33,52 @@ def test_mode_auto_activates_and_keeps_both_steps_in_its_history() -> None:
         ("active", "policy", 1000),
     ]
     assert halt.scope == "all nodes of branch 17763"
+
+
+_RULE = ("clustered", "csv_bitlocker")
+
+
+def found(**changes: object) -> Verdict:
+    """A verdict that says whom it hits and who else may have done it."""
+    told: dict[str, object] = {
+        "rule": _RULE,
+        "blast": Blast(nodes=12, staged=3),
+        "suspects": {"KB5062557": 0.98, "KB5061978": 0.02},
+        "confirmed_against": ("KB5061978",),
+    }
+    return a_verdict(**(told | changes))
+
+
+def test_a_halt_carries_what_its_verdict_found() -> None:
+    halt = the_halt(_AUTO, found())
+    assert halt.rule == _RULE
+    assert halt.blast == Blast(nodes=12, staged=3)
+    assert halt.suspects == {"KB5062557": 0.98, "KB5061978": 0.02}
+    assert halt.confirmed_against == ("KB5061978",)
+
+
+def test_the_scope_is_the_branch_and_names_the_rule_beside_it() -> None:
+    halt = the_halt(_AUTO, found())
+    assert halt.scope_by == "branch"
+    assert halt.scope == "all nodes of branch 17763, though it hits clustered and csv_bitlocker"
+
+
+def test_the_policy_can_narrow_the_scope_to_the_rule() -> None:
+    halt = the_halt(Policy(mode="auto", scope="rule"), found())
+    assert halt.scope_by == "rule"
+    assert halt.scope == "nodes of branch 17763 with clustered and csv_bitlocker"
+
+
+def test_without_a_rule_the_scope_is_the_branch_whatever_the_policy_says() -> None:
+    halt = the_halt(Policy(mode="auto", scope="rule"), found(rule=()))
+    assert (halt.scope_by, halt.scope) == ("branch", "all nodes of branch 17763")
+
+
+def test_a_proposal_that_becomes_active_has_what_is_found_by_then() -> None:
+    proposed = the_halt(_OBSERVE, found(rule=("clustered",)))
+    active = decide(found(), proposed, Policy(mode="auto", scope="rule"), 2000)
+    assert active is not None
+    assert (active.rule, active.scope_by) == (_RULE, "rule")
 
 
 @pytest.mark.parametrize("policy", [_OBSERVE, _APPROVE])

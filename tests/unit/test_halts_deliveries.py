@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from schemas.codec import MAX_MESSAGE_BYTES, decode, encode
 from schemas.halts import Delivery, Halt
 from schemas.topics import HALT_DELIVERIES, HALTS, VERDICTS, all_topics
-from schemas.verdicts import Left
+from schemas.verdicts import Blast, Left
 from streams.halts.decide import decide
 from streams.halts.deliveries import Outcome, after_attempt, next_wait_s, plan, webhook_id_of
 from streams.halts.policy import Policy
@@ -25,6 +26,12 @@ def an_active_halt(**changes: object) -> Halt:
     halt = decide(a_verdict(**changes), None, Policy(mode="auto"), 1_752_025_500_250)
     assert halt is not None
     return halt
+
+
+def data_of(halt: Halt) -> dict[str, Any]:
+    (delivery,) = plan(halt, ["pipeline"], ())
+    found: dict[str, Any] = json.loads(delivery.body)["data"]
+    return found
 
 
 def a_delivery() -> Delivery:
@@ -86,6 +93,39 @@ def test_the_body_holds_what_a_pipeline_needs() -> None:
     assert data["left"]["staged_nodes"] == ["HV-C01-N1", "HV-C01-N2"]
     assert data["left"]["untouched"] == 30
     assert "person" in data["lifted_by"]
+
+
+def test_the_body_says_whom_it_hits_and_who_may_have_done_it() -> None:
+    data = data_of(
+        an_active_halt(
+            rule=("clustered",),
+            blast=Blast(nodes=12, staged=3),
+            suspects={"KB5062557": 0.9, "KB5061978": 0.1},
+            confirmed_against=("KB5060531",),
+        )
+    )
+    assert (data["scope_by"], data["rule"]) == ("branch", ["clustered"])
+    assert data["blast"] == {"nodes": 12, "staged": 3}
+    assert data["suspects"] == {"KB5062557": 0.9, "KB5061978": 0.1}
+    assert data["confirmed_against"] == ["KB5060531"]
+    assert data["to_do"]["untouched"] == "do not offer KB5062557"
+
+
+def test_a_halt_that_the_policy_narrows_is_to_be_done_to_the_rules_nodes_only() -> None:
+    verdict = a_verdict(rule=("role=hyperv", "clustered"))
+    halt = decide(verdict, None, Policy(mode="auto", scope="rule"), 1000)
+    assert halt is not None
+    data = data_of(halt)
+    assert data["scope_by"] == "rule"
+    where = "on nodes with role=hyperv and clustered"
+    assert data["to_do"]["untouched"] == f"do not offer KB5062557 {where}"
+    assert data["to_do"]["offered"] == f"withdraw KB5062557 {where} before it is installed"
+    assert data["to_do"]["staged"].startswith(f"hold the reboot {where}: ")
+
+
+def test_a_halt_of_which_nothing_more_is_known_says_so() -> None:
+    data = data_of(an_active_halt())
+    assert (data["rule"], data["blast"], data["suspects"]) == ([], None, {})
 
 
 def test_the_bytes_are_the_same_at_every_attempt() -> None:

@@ -50,6 +50,13 @@ def test_the_example_shows_the_sentences_that_are_accepted() -> None:
     assert f'acknowledge_default_calibration = "{ACCEPT_DEFAULT_CALIBRATION}"' in text
 
 
+@pytest.mark.parametrize(("text", "scope"), [("", "branch"), ('scope = "rule"', "rule")])
+def test_a_halt_is_for_the_whole_branch_unless_the_policy_says_so(
+    tmp_path: Path, text: str, scope: str
+) -> None:
+    assert policy_of(tmp_path, text).scope == scope
+
+
 def test_the_exact_sentences_acknowledge(tmp_path: Path) -> None:
     policy = policy_of(
         tmp_path,
@@ -64,8 +71,9 @@ def test_the_exact_sentences_acknowledge(tmp_path: Path) -> None:
     ("text", "key", "right"),
     [
         ('mode = "automatic"', "mode", '"observe", "approve" or "auto"'),
-        ('modes = "auto"', "modes: there is no such key", "mode, match"),
-        ('match = "all"', "match", "mode, match"),
+        ('modes = "auto"', "modes: there is no such key", "mode, scope, match"),
+        ('scope = "cluster"', "scope", '"branch" or "rule"'),
+        ('match = "all"', "match", "mode, scope, match"),
         ('[match]\nkb = ["KB5062557"]', "match.kb: there is no such key", "kbs, branches"),
         ('[match]\nkbs = "KB5062557"', "match.kbs", '["KB5062557"]'),
         ('[match]\nkbs = ["5062557"]', "match.kbs[0]", '["KB5062557"]'),

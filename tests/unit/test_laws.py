@@ -1,6 +1,5 @@
 """Detection's laws: how reports come never changes what they amount to, not by one byte."""
 
-from collections.abc import Sequence
 from random import Random
 
 import msgspec
@@ -13,11 +12,10 @@ from schemas.codec import encode
 from schemas.evidence import DomainEvidence
 from schemas.reports import Boot, Facts, Heartbeat, NodeReport, PatchState, Record
 from streams.detection.domain_state import DomainState
-from streams.detection.history import HistoryArm
 from streams.detection.judge import Judge
+from tests.fixtures.outcomes import Sent, collected, outcome
 from tests.fixtures.stories import (
     BUILD,
-    CASE,
     DAY,
     HOUR,
     MINUTE,
@@ -29,12 +27,8 @@ from tests.fixtures.stories import (
     died,
     event,
     evidence_of,
-    fleet_of,
     verdicts_of,
 )
-
-Sent = tuple[int, NodeReport]
-"""A report with Kafka's append time."""
 
 NAMES = ("c1-n1", "c1-n2", "c2-n1")
 
@@ -109,19 +103,6 @@ def reports(draw: st.DrawFn, last: int, kinds: tuple[type[Record], ...] = ()) ->
 
 def streams(last: int) -> st.SearchStrategy[list[Sent]]:
     return st.lists(reports(last), min_size=2, max_size=12)
-
-
-def collected(sent: Sequence[Sent]) -> list[DomainEvidence]:
-    states: dict[str, DomainState] = {}
-    for offset, (append_ms, report) in enumerate(sent):
-        states.setdefault(report.domain, DomainState()).add(report, append_ms, offset)
-    return [part for name in sorted(states) for part in states[name].evidence("default", name, 0)]
-
-
-def outcome(sent: Sequence[Sent]) -> tuple[list[bytes], list[bytes]]:
-    """Evidence (its version apart) and verdicts as bytes."""
-    evidence = collected(sent)
-    return as_bytes(evidence), [encode(v) for v in verdicts_of(evidence).values()]
 
 
 @settings(max_examples=20, deadline=None)
@@ -212,75 +193,6 @@ def test_a_state_that_was_stored_and_read_back_goes_on_as_before(sent: list[Sent
         stored = msgspec.msgpack.decode(msgspec.msgpack.encode(stored), type=DomainState)
         stored.add(report, append_ms, offset)
     assert stored.evidence("default", "c", 0) == kept.evidence("default", "c", 0)
-
-
-# A real case, cut up in every way: the verdict stays the same to the last digit.
-
-
-def incident() -> list[Sent]:
-    sent = []
-    for i, cluster in enumerate(fleet_of(8, 2, ("fra", "ams", "dub", "par"))):
-        for j, node in enumerate(cluster):
-            node.lives(until=36 * DAY)
-            if i % 2 == j % 2:
-                node.patched(at=35 * DAY).crashes("ClusSvc", 35 * DAY + (20 + i) * MINUTE, times=4)
-            told = node.records
-            sent += [(r.t_ms, node.report(r)) for r in told if not isinstance(r, Heartbeat)]
-            beats = [r for r in told if isinstance(r, Heartbeat)]
-            sent.append((beats[-1].t_ms, node.report(*beats)))
-    return sent
-
-
-def test_the_founding_incident_in_any_order_gives_the_same_verdict() -> None:
-    sent = incident()
-    expected = outcome(sent)
-    assert CASE in verdicts_of(collected(sent))
-    for seed in range(4):
-        shuffled = [*sent, *Random(seed).sample(sent, 50)]
-        Random(seed).shuffle(shuffled)
-        assert outcome(shuffled) == expected
-
-
-def test_a_late_crash_folds_from_its_minute_as_if_it_had_come_in_time() -> None:
-    sent = incident()
-    crash = next(i for i, (_, r) in enumerate(sent) if r.records[0].t_ms > T0 + 35 * DAY)
-    late = [*sent[:crash], *sent[crash + 1 :], sent[crash]]
-    without = [*sent[:crash], *sent[crash + 1 :]]
-    assert outcome(late) == outcome(sent) != outcome(without)
-
-
-def test_where_the_past_speaks_order_changes_nothing_either(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A service that was never heard of dies on each of the few patched nodes."""
-    said: list[float] = []
-    value = HistoryArm.value
-
-    def spied(arm: HistoryArm, t_ms: int, psi: float) -> float:
-        said.append(value(arm, t_ms, psi))
-        return said[-1]
-
-    monkeypatch.setattr(HistoryArm, "value", spied)
-    sent = []
-    for i, cluster in enumerate(fleet_of(12, 3, ("fra", "ams", "dub", "par"))):
-        for j, node in enumerate(cluster):
-            node.lives(until=40 * DAY)
-            if j == 0 and i < 6:
-                node.patched(at=35 * DAY).crashes("ClusSvc", (36 * 24 + 5 * i) * HOUR, times=4)
-            told = node.records
-            sent += [(r.t_ms, node.report(r)) for r in told if not isinstance(r, Heartbeat)]
-            beats = [r for r in told if isinstance(r, Heartbeat)]
-            sent.append((beats[-1].t_ms, node.report(*beats)))
-    expected = outcome(sent)
-    assert max(said) > 1
-    assert verdicts_of(collected(sent))[CASE].state == "halt"
-    for seed in range(3):
-        shuffled = [*sent, *Random(seed).sample(sent, 50)]
-        Random(seed).shuffle(shuffled)
-        assert outcome(shuffled) == expected
-        parts = collected(shuffled)
-        Random(seed).shuffle(parts)
-        assert [encode(v) for v in verdicts_of(parts).values()] == expected[1]
 
 
 versions = st.tuples(st.sampled_from(("c1", "c2")), st.integers(0, 1), st.integers(0, 4))

@@ -7,7 +7,7 @@ import pytest
 from schemas.codec import encode
 from schemas.errors import KbwatchError
 from schemas.reports import NodeReport
-from streams.recording import Recorded, line, opened, read
+from streams.recording import Place, Recorded, line, opened, read
 from tests.fixtures.stories import DAY, a_node, died
 
 REPORT = a_node("hv01", "c1").report(died("ClusSvc", DAY))
@@ -111,3 +111,24 @@ def test_a_windows_log_is_not_a_recording_and_says_what_to_do(tmp_path: Path) ->
         KbwatchError, match=r"System\.evtx.*use kbwatch-collector replay-evtx first"
     ):
         list(read(log))
+
+
+def test_what_is_added_later_is_read_on(path: Path) -> None:
+    write(path, line(5, RAW))
+    with opened(path, "ab") as file:
+        file.write(line(6, RAW))
+    assert [record.append_ms for record in read(path)] == [5, 6]
+
+
+def test_a_line_says_where_its_record_lay(path: Path) -> None:
+    text = line(5, RAW, Place(partition=2, offset=17))
+    assert text.startswith(b'{"append_ms":5,"partition":2,"offset":17,"report":{')
+    assert list(read(write(path, text))) == [Recorded(5, REPORT)]
+
+
+@pytest.mark.parametrize("raw", [RAW, b"no JSON"])
+def test_what_the_detector_refuses_is_a_dead_letter_even_if_it_decodes(
+    path: Path, raw: bytes
+) -> None:
+    text = line(5, raw, Place(2, 17), refused="key: of another domain")
+    assert list(read(write(path, text))) == [Recorded(5, None, raw, "key: of another domain")]

@@ -200,7 +200,7 @@ class TestErrors:
         assert "$.kafka.namespace" in refused(KBW_KAFKA_NAMESPACE=name)
 
     def test_an_unknown_name_tells_which_there_are(self) -> None:
-        assert refused(None, "sink.bach=1").endswith("sink has: batch, within_s")
+        assert refused(None, "sink.bach=1").endswith("sink has: batch, batch_bytes, within_s")
         assert "the top level has: data_dir, " in refused(None, "bach=1")
 
     @pytest.mark.parametrize("name", ["", "a b", "a\n"])

@@ -97,5 +97,5 @@ def test_each_level_clusters_on_its_own() -> None:
     """A 7023 at boot does not swallow the 7031 that follows: their signatures differ."""
     base = Baseline({"a": 1, "b": 1}, frozenset(), {}, frozenset())
     chains = {("a", "service"): [Chain(0, 0)], ("b", "service"): [Chain(HOUR, HOUR)]}
-    onsets = sorted((o.level, o.t_ms) for o in node_onsets("n", chains, base))
+    onsets = sorted((o.level, o.t_ms) for o in node_onsets("n", chains, base.levels))
     assert onsets == [("any", 0), ("class:service", 0), ("sig:a", 0), ("sig:b", HOUR)]

@@ -8,9 +8,18 @@ import pytest
 from streams.detection.margins import FLOOR, Table
 from streams.detection.members import Place
 from streams.detection.tree import CLASSES, MAX_SIGNATURES, UPPER, weight
-from streams.detection.wealth import CONTROL_AGES, EXPOSED_AGES, RATES, WINDOW_WEIGHTS, Wealth
+from streams.detection.wealth import (
+    CONTROL_AGES,
+    EXPOSED_AGES,
+    RATES,
+    WINDOW_WEIGHTS,
+    Wealth,
+    sides,
+)
 
 SIG = "sig:scm/7031/clussvc"
+ANY = 0.08
+"""Its prior, as docs/detection.md has it."""
 
 
 def place(age: int, role: str = "hyperv") -> Place:
@@ -38,13 +47,21 @@ def by_hand(bets: list[tuple[int, list[int]]], share: float, roles: int | None =
     return 0.5 * (1 + total) + 0.5 * (1 + total / roles)
 
 
+def test_the_sides_of_a_window_are_the_sums_over_its_ages() -> None:
+    counts = [1, 20, 300, 4000]
+    assert sides(counts) == tuple(
+        (sum(counts[age] for age in exposed), sum(counts[age] for age in control))
+        for exposed, control in zip(EXPOSED_AGES, CONTROL_AGES, strict=True)
+    )
+
+
 def test_one_bet_on_two_patched_of_ten_by_hand() -> None:
     # Sub-acute and chronic see n1 = 2, n0 = 8; acute has no exposed node, so it does not bet.
     wealth = Wealth(Table(), roles=1)
     assert wealth.bet("any", place(2), [8, 0, 2, 0], psi=1.0)
     theta = 3 / 11  # 1.5 · 2 / (1.5 · 2 + 8)
     won = sum(rate / (1 + (rate - 1) * theta) - 1 for rate in RATES) / len(RATES)
-    assert wealth.log_e() == pytest.approx(math.log(1 + 0.10 * (0.2 + 0.4) * won))
+    assert wealth.log_e() == pytest.approx(math.log(1 + ANY * (0.2 + 0.4) * won))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +70,7 @@ def test_one_bet_on_two_patched_of_ten_by_hand() -> None:
 def test_each_age_bets_in_its_windows(age: int, counts: list[int]) -> None:
     wealth = Wealth(Table(), roles=2)
     wealth.bet("any", place(age), counts, psi=1.0)
-    assert math.exp(wealth.log_e()) == pytest.approx(by_hand([(age, counts)], 0.10, roles=2))
+    assert math.exp(wealth.log_e()) == pytest.approx(by_hand([(age, counts)], ANY, roles=2))
 
 
 def test_the_acute_window_has_controls_when_everybody_is_patched() -> None:
@@ -86,8 +103,38 @@ def test_a_margin_below_the_floor_counts_as_the_floor() -> None:
 
 def test_the_prior_is_spent_once() -> None:
     levels = [*UPPER, *(f"sig:{i}" for i in range(MAX_SIGNATURES))]
+    assert len(set(levels)) == len(levels)
     assert math.fsum(map(weight, levels)) == pytest.approx(1.0)
-    assert math.fsum(weight(f"class:{c}") for c in CLASSES) == pytest.approx(0.30)
+    assert math.fsum(map(weight, levels)) <= 1 + 1e-12, "more would break the guarantee"
+
+
+@pytest.mark.parametrize(
+    ("levels", "share"),
+    [
+        (["any"], 0.08),
+        ([f"class:{c}" for c in CLASSES], 0.20),
+        (["novel", "rare"], 0.20),
+        (["novel:reboot", "rare:reboot"], 0.04),
+        (["loop"], 0.10),
+        ([f"loop:{c}" for c in CLASSES], 0.16),
+        ([f"sig:{i}" for i in range(MAX_SIGNATURES)], 0.22),
+    ],
+)
+def test_each_kind_of_level_has_its_share(levels: list[str], share: float) -> None:
+    assert math.fsum(map(weight, levels)) == pytest.approx(share)
+    assert len({weight(level) for level in levels}) == 1
+
+
+def test_loops_have_an_account_per_role_and_spend_no_signatures_prior() -> None:
+    wealth = Wealth(Table(), roles=2)
+    bets = [(2, [9, 0, 1, 0])]
+    for cls in CLASSES:
+        assert wealth.bet(f"loop:{cls}", place(2), bets[0][1], 1.0)
+    for i in range(MAX_SIGNATURES):
+        assert wealth.bet(f"sig:{i}", place(0), bets[0][1], 1.0)
+    alone = Wealth(Table(), roles=2)
+    alone.bet("loop", place(2), bets[0][1], 1.0)
+    assert math.exp(alone.log_e()) == pytest.approx(by_hand(bets, 0.10, roles=2))
 
 
 def test_signatures_beyond_the_prior_count_at_the_upper_levels_only() -> None:
@@ -114,8 +161,8 @@ def test_each_of_the_roles_weighs_the_same_and_all_together_weigh_one() -> None:
     for role in ("hyperv", "sql"):
         for age, counts in bets:
             wealth.bet("any", place(age, role), counts, 1.0)
-    pooled = 2 * (by_hand(bets * 2, 0.10) - 1)
-    of_a_role = 2 * (by_hand(bets, 0.10) - 1)
+    pooled = 2 * (by_hand(bets * 2, ANY) - 1)
+    of_a_role = 2 * (by_hand(bets, ANY) - 1)
     expected = 0.5 * (1 + pooled) + 0.5 * (1 + of_a_role / 4 + of_a_role / 4)
     assert math.exp(wealth.log_e()) == pytest.approx(expected)
 

@@ -42,13 +42,15 @@ class TestWhyNotAHalt:
     warned = a_verdict(state="warn", suspects={"KB5062557": 1.0})
 
     def test_too_little_evidence(self) -> None:
-        assert reasons(self.warned, 5.0, {}) == ("not yet a halt: E is below 200",)
+        assert reasons(self.warned, 5.0, {}, ()) == (
+            "not yet a halt: E is 148 of 200; a warning believes the branch's own past sooner",
+        )
 
     def test_all_of_it_from_one_place(self) -> None:
-        assert reasons(self.warned, 6.0, {}) == (
+        assert reasons(self.warned, 6.0, {}, ()) == (
             "not yet a halt: one site or domain alone brings the evidence",
         )
 
     def test_another_one_did_it(self) -> None:
-        (why,) = reasons(self.warned, 6.0, {"KB5062558": 0.97, "KB5062557": 0.03})
+        (why,) = reasons(self.warned, 6.0, {"KB5062558": 0.97, "KB5062557": 0.03}, ())
         assert why == "not yet a halt: KB5062558 (97 %) explains it better"

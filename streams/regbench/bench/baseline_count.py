@@ -34,11 +34,12 @@ def decisions(file: str, history: History) -> Iterator[Decision]:
 
 def _by_signature(history: History, kb: str, branch: str) -> dict[str, list[Logged]]:
     out: dict[str, set[Logged]] = defaultdict(set)
-    for name, one in history.nodes.items():
-        if one.node.branch != branch or kb not in one.installs:
+    removals = history.removals.get(kb, {})
+    for name, begin_ms in history.installs[kb].items():
+        if history.nodes[name].branch != branch:
             continue
-        begin_ms, end_ms = one.installs[kb], one.removals.get(kb, history.end_ms + 1)
-        for (signature, _, _), times in one.events.items():
+        end_ms = removals.get(name, history.end_ms + 1)
+        for (signature, _, _), times in history.events(name).items():
             out[signature].update((t, name) for t in times if begin_ms <= t < end_ms)
     return {signature: sorted(events) for signature, events in out.items()}
 

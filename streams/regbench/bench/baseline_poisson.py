@@ -10,10 +10,11 @@ for reboots, correlated failures, or who is patched first.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from streams.regbench.bench.decisions import Decision, Kind
-from streams.regbench.bench.history import History, NodeHistory
+from streams.regbench.bench.history import History
+from streams.regbench.bench.history import Kind as LoggedKind
 
 ALPHA = 1 / 200
 RATIO = 2.0
@@ -26,26 +27,30 @@ _HISTORY_MS = 30 * _DAY_MS
 def decisions(file: str, history: History) -> Iterator[Decision]:
     """Warning and halt of each case."""
     for kb, branch in history.cases():
-        people = [one for one in history.nodes.values() if one.node.branch == branch]
-        yield from _case(file, kb, branch, people)
+        people = [name for name, node in history.nodes.items() if node.branch == branch]
+        yield from _case(file, history, kb, branch, people)
 
 
-def _case(file: str, kb: str, branch: str, people: list[NodeHistory]) -> Iterator[Decision]:
-    patched = [one for one in people if kb in one.installs]
-    started_ms = min(one.installs[kb] for one in patched)
+def _case(
+    file: str, history: History, kb: str, branch: str, people: list[str]
+) -> Iterator[Decision]:
+    installs, removals = history.installs[kb], history.removals.get(kb, {})
+    failures = {name: list(_failures(history.events(name))) for name in people}
+    patched = [name for name in people if name in installs]
+    started_ms = min(installs[name] for name in patched)
     begin_ms = started_ms - _HISTORY_MS
-    before = sum(begin_ms <= t < started_ms for one in people for t, _ in _failures(one))
+    before = sum(begin_ms <= t < started_ms for name in people for t, _ in failures[name])
     # One more than seen, so that a branch that never failed has a rate.
     rate = (before + 1) / (len(people) * _HISTORY_MS / _HOUR_MS)
 
     # (when, nodes more, who failed, with what)
-    moves = [(one.installs[kb], 1, "", "") for one in patched]
-    for one in patched:
-        end_ms = one.removals.get(kb)
+    moves = [(installs[name], 1, "", "") for name in patched]
+    for name in patched:
+        end_ms = removals.get(name)
         moves += [(end_ms, -1, "", "")] if end_ms is not None else []
-        for t_ms, signature in _failures(one):
-            if t_ms >= one.installs[kb] and (end_ms is None or t_ms < end_ms):
-                moves.append((t_ms, 0, one.node.node, signature))
+        for t_ms, signature in failures[name]:
+            if t_ms >= installs[name] and (end_ms is None or t_ms < end_ms):
+                moves.append((t_ms, 0, name, signature))
     failed = exposed = 0
     hours, last_ms = 0.0, started_ms
     victims: set[str] = set()
@@ -64,8 +69,8 @@ def _case(file: str, kb: str, branch: str, people: list[NodeHistory]) -> Iterato
                 yield Decision(file, kind, t_ms, kb, branch, ratio, signature, victims=count)
 
 
-def _failures(one: NodeHistory) -> Iterator[tuple[int, str]]:
-    for (signature, _, _), times in one.events.items():
+def _failures(events: Mapping[LoggedKind, list[int]]) -> Iterator[tuple[int, str]]:
+    for (signature, _, _), times in events.items():
         first: dict[int, int] = {}
         for t_ms in times:
             day = t_ms // _DAY_MS

@@ -6,12 +6,13 @@ are left out: a file is as large as it is.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from statistics import median_low
+from typing import Any
 
 from schemas.evidence import DomainEvidence, NodeEvidence, NodePatch, Onset
-from streams.detection.chains import HOUR_MS, KEPT_TIMES, Chain, merge
+from streams.detection.chains import HOUR_MS, Chain, merge, runs_of, split
 from streams.detection.node_evidence import ONSETS_MS, WEEK_MS, last_effective, restart_near
 from streams.detection.node_state import (
     KEEP_MS,
@@ -20,10 +21,18 @@ from streams.detection.node_state import (
     SEEN_FLOOR_MS,
     grace_s,
 )
-from streams.regbench.bench.history import History, NodeHistory
+from streams.regbench.bench.history import History
+from streams.regbench.bench.stream import Node
 
+_NOTHING: dict[Any, Any] = {}
+"""Shared, and never written to: evidence is frozen."""
+_FEW = 2
+"""Weeks that other nodes are likely to have, too."""
 _SAMPLE = 500
 """Nodes whose heartbeats tell the interval."""
+
+Service = tuple[tuple[int, int], ...]
+"""First and last sighting of each interval in service (Unix ms)."""
 
 
 def evidence_of(
@@ -33,41 +42,17 @@ def evidence_of(
     branch and domain. What is older than the live detector remembers is left out, unless it
     happened since ``back_to_ms``.
     """
-    view = _View(history, asof_ms, back_to_ms)
-    domains: dict[tuple[str, str], list[NodeHistory]] = defaultdict(list)
-    for _, one in sorted(history.nodes.items()):
-        domains[one.node.branch, one.node.domain].append(one)
-    return [
-        view.contribution(branch, domain, nodes)
-        for (branch, domain), nodes in sorted(domains.items())
-    ]
+    view = View(history, asof_ms, back_to_ms)
+    return [part for branch in view.branches for part in view.evidence(branch)]
 
 
-def runs_of(times: Sequence[int], gap_ms: int, floor_ms: int) -> list[Chain]:
-    """The runs of event times in any order: as ``chains.insert`` makes them one by one."""
-    if len(times) == 1:
-        return [Chain(times[0], times[0] // floor_ms * floor_ms, (times[0],))]
-    ordered = sorted(set(times))
-    out = []
-    begin = 0
-    for at, t_ms in enumerate(ordered[1:], start=1):
-        if t_ms - ordered[at - 1] // floor_ms * floor_ms >= gap_ms:
-            out.append(_run(ordered[begin:at], floor_ms))
-            begin = at
-    out.append(_run(ordered[begin:], floor_ms))
-    return out
-
-
-def _run(times: list[int], floor_ms: int) -> Chain:
-    return Chain(times[0], times[-1] // floor_ms * floor_ms, tuple(times[:KEPT_TIMES]))
-
-
-class _View:
+class View:
     """The history as it looks at one instant."""
 
-    def __init__(self, history: History, asof_ms: int, back_to_ms: int | None) -> None:
-        self._fleet = history.fleet
-        self._start_ms = history.start_ms
+    def __init__(self, history: History, asof_ms: int, back_to_ms: int | None = None) -> None:
+        """See ``evidence_of``."""
+        self._history = history
+        self._kbs = sorted(history.installs)
         self._asof_ms = asof_ms
         self._seen_ms = asof_ms // SEEN_FLOOR_MS * SEEN_FLOOR_MS
         # Looked back on from the week's start, so that evidence does not change every minute.
@@ -77,19 +62,36 @@ class _View:
         if back_to_ms is not None:
             self._horizon_ms = min(self._horizon_ms, back_to_ms)
             self._recent_ms = min(self._recent_ms, back_to_ms)
-        interval_s = _interval_s(history)
-        self._grace_s = grace_s(interval_s)
-        beats = [t for one in history.nodes.values() for t in one.beats]
-        self._covered = runs_of(beats, self._grace_s * 1000, SEEN_FLOOR_MS) if beats else []
+        self._grace_s = grace_s(_interval_s(history))
+        self._sighted = {name: self._sightings(times) for name, times in history.beats.items()}
+        self._covered = merge(
+            (chain for chains in self._sighted.values() for chain in chains), self._grace_s * 1000
+        )
+        self._alike = _Alike()
 
-    def contribution(self, branch: str, domain: str, nodes: list[NodeHistory]) -> DomainEvidence:
-        """What one domain says about one branch; ``nodes`` by name."""
+    @property
+    def branches(self) -> list[str]:
+        """The branches that have nodes, in order."""
+        return sorted({node.branch for node in self._history.nodes.values()})
+
+    def evidence(self, branch: str) -> list[DomainEvidence]:
+        """Every domain's contribution to a branch, by domain."""
+        domains: dict[str, list[str]] = defaultdict(list)
+        for name, node in self._history.nodes.items():
+            if node.branch == branch:
+                domains[node.domain].append(name)
+        return [
+            self._contribution(branch, domain, sorted(names))
+            for domain, names in sorted(domains.items())
+        ]
+
+    def _contribution(self, branch: str, domain: str, names: list[str]) -> DomainEvidence:
         onsets: list[Onset] = []
         baseline: dict[str, list[int]] = {}
-        views = []
-        for one in nodes:
-            found = self._onsets(one)
-            views.append(self._node(one, found))
+        nodes = []
+        for name in names:
+            found = self._onsets(name)
+            nodes.append(self._node(self._history.nodes[name], found))
             for onset in found:
                 if onset.last_ms >= self._recent_ms:
                     onsets.append(onset)
@@ -98,37 +100,46 @@ class _View:
                     weeks.append(onset.first_ms // WEEK_MS)
         if len(onsets) > 1:
             onsets.sort(key=lambda o: (o.first_ms, o.node, o.signature, o.impact))
+        counted = self._alike.counted
         return DomainEvidence(
             v=1,
-            fleet=self._fleet,
+            fleet=self._history.fleet,
             branch=branch,
             domain=domain,
             epoch=0,
             offset=0,
-            nodes=tuple(views),
+            nodes=tuple(nodes),
             onsets=tuple(onsets),
-            baseline={signature: _counted(weeks) for signature, weeks in sorted(baseline.items())},
+            baseline=(
+                {signature: counted(weeks) for signature, weeks in sorted(baseline.items())}
+                if baseline
+                else _NOTHING
+            ),
         )
 
-    def _onsets(self, one: NodeHistory) -> list[Onset]:
-        if not one.events:
+    def _onsets(self, name: str) -> list[Onset]:
+        logged = self._history.logged.get(name)
+        if logged is None:
             return []
-        name = one.node.node
-        out = [
-            Onset(name, signature, cls, impact, c.first_ms, max(c.last_ms, c.first_ms), c.times)
-            for (signature, cls, impact), times in one.events.items()
-            for c in runs_of(times, ONSET_GAP_MS, HOUR_MS)
-            if c.last_ms >= self._horizon_ms
-        ]
+        out = []
+        for (signature, cls, impact), times in self._history.events(name).items():
+            if len(times) == 1:
+                if times[0] // HOUR_MS * HOUR_MS >= self._horizon_ms:
+                    at_ms = times[0]
+                    out.append(Onset(name, signature, cls, impact, at_ms, at_ms, (at_ms,)))
+                continue
+            for run in runs_of(times, ONSET_GAP_MS, HOUR_MS):
+                if run.last_ms >= self._horizon_ms:
+                    first_ms, last_ms = run.first_ms, max(run.last_ms, run.first_ms)
+                    out.append(Onset(name, signature, cls, impact, first_ms, last_ms, run.times))
         if len(out) > 1:
             out.sort(key=lambda o: (o.first_ms, o.signature, o.impact))
         return out
 
-    def _node(self, one: NodeHistory, onsets: list[Onset]) -> NodeEvidence:
-        node = one.node
-        since_ms = max(node.t_ms, self._start_ms)
-        service, heartbeats = self._service(one, since_ms)
-        patches = tuple([_patch(one, kb) for kb in sorted(one.installs)])
+    def _node(self, node: Node, onsets: list[Onset]) -> NodeEvidence:
+        since_ms = max(node.t_ms, self._history.start_ms)
+        service, heartbeats = self._service(node.node, since_ms)
+        patches = self._patches(node.node)
         restart = restart_near(service[-1][1], 0, last_effective(patches)) if heartbeats else ""
         return NodeEvidence(
             node=node.node,
@@ -139,34 +150,58 @@ class _View:
             service=service,
             grace_s=self._grace_s,
             ring=node.ring,
-            covariates=dict(sorted(node.covariates.items())),
+            covariates=node.covariates,
             weeks=self._weeks(onsets),
             patches=patches,
             heartbeats=heartbeats,
             restart=restart,
         )
 
-    def _weeks(self, onsets: list[Onset]) -> dict[int, int]:
-        runs: Sequence[Onset | Chain] = onsets
-        if len(onsets) > 1:
-            runs = merge([Chain(o.first_ms, o.last_ms) for o in onsets], ONSET_GAP_MS)
-        return _counted([c.first_ms // WEEK_MS for c in runs if c.first_ms >= self._horizon_ms])
+    def _patches(self, name: str) -> tuple[NodePatch, ...]:
+        out = []
+        for kb in self._kbs:
+            start_ms = self._history.installs[kb].get(name)
+            if start_ms is not None:
+                back_ms = self._history.removals.get(kb, _NOTHING).get(name)
+                end_ms = back_ms if back_ms is not None and back_ms > start_ms else None
+                out.append(NodePatch(kb, "", "effective", start_ms, end_ms))
+        return tuple(out)
 
-    def _service(self, one: NodeHistory, since_ms: int) -> tuple[tuple[tuple[int, int], ...], bool]:
+    def _weeks(self, onsets: list[Onset]) -> dict[int, int]:
+        """The runs of a node's onsets of any signature, ascending, by week."""
+        weeks = []
+        last_ms = -ONSET_GAP_MS
+        for onset in onsets:
+            if onset.first_ms - last_ms >= ONSET_GAP_MS and onset.first_ms >= self._horizon_ms:
+                weeks.append(onset.first_ms // WEEK_MS)
+            last_ms = max(last_ms, onset.last_ms)
+        return self._alike.counted(weeks)
+
+    def _sightings(self, times: Iterable[int]) -> list[Chain]:
+        """The runs of a node's heartbeats."""
+        runs = split(sorted(times), self._grace_s * 1000, SEEN_FLOOR_MS)
+        return [Chain(run[0], run[-1] // SEEN_FLOOR_MS * SEEN_FLOOR_MS) for run in runs]
+
+    def _service(self, name: str, since_ms: int) -> tuple[Service, bool]:
         """Intervals in service, and whether heartbeats tell them."""
         if not self._covered:
-            return ((since_ms, self._seen_ms),), False
+            return self._alike.service(since_ms, self._seen_ms), False
         grace_ms = self._grace_s * 1000
-        sighted = runs_of(one.beats, grace_ms, SEEN_FLOOR_MS) if one.beats else []
+        sighted = self._sighted.get(name, [])
         alive = merge([*sighted, *self._vouched(sighted, grace_ms)], grace_ms)
         runs = [(c.first_ms, c.last_ms) for c in alive if c.last_ms >= self._horizon_ms]
         if not runs:
-            last_ms = _last(one, since_ms) // SEEN_FLOOR_MS * SEEN_FLOOR_MS
-            return ((since_ms, last_ms),), False
+            return self._alike.service(since_ms, self._last(name, since_ms)), False
         # Until the first heartbeat the stream itself vouches for the node.
         runs[0] = (min(since_ms, runs[0][0]), runs[0][1])
         needed = [run for run in runs if run[1] >= self._recent_ms] or runs[-1:]
         return tuple(needed[-MAX_INTERVALS:]), True
+
+    def _last(self, name: str, since_ms: int) -> int:
+        """When the node was last heard of, by anything but heartbeats."""
+        installs = (times[name] for times in self._history.installs.values() if name in times)
+        logged = self._history.logged.get(name, ())[1::2]
+        return max((*installs, *logged), default=since_ms) // SEEN_FLOOR_MS * SEEN_FLOOR_MS
 
     def _vouched(self, sighted: Sequence[Chain], grace_ms: int) -> Iterator[Chain]:
         """Spans without anybody's heartbeats, for a node that was there when they stopped."""
@@ -179,31 +214,37 @@ class _View:
                 yield Chain(stopped_ms, next_ms // SEEN_FLOOR_MS * SEEN_FLOOR_MS)
 
 
-def _patch(one: NodeHistory, kb: str) -> NodePatch:
-    start_ms, back_ms = one.installs[kb], one.removals.get(kb)
-    end_ms = back_ms if back_ms is not None and back_ms > start_ms else None
-    return NodePatch(kb, "", "effective", start_ms, end_ms)
+class _Alike:
+    """Equal parts of evidence as one object, as they are in most nodes."""
 
+    def __init__(self) -> None:
+        self._counted: dict[tuple[int, ...], dict[int, int]] = {}
+        self._services: dict[tuple[int, int], Service] = {}
 
-def _counted(weeks: list[int]) -> dict[int, int]:
-    if len(weeks) == 1:
-        return {weeks[0]: 1}
-    return dict(sorted(Counter(weeks).items())) if weeks else {}
+    def counted(self, weeks: list[int]) -> dict[int, int]:
+        """How often each week is named, in order."""
+        if not weeks:
+            return _NOTHING
+        if len(weeks) > _FEW:
+            return dict(sorted(Counter(weeks).items()))
+        key = tuple(weeks)
+        known = self._counted.get(key)
+        if known is None:
+            known = self._counted[key] = dict(sorted(Counter(weeks).items()))
+        return known
 
-
-def _last(one: NodeHistory, since_ms: int) -> int:
-    return max(
-        (t for times in (one.installs.values(), *one.events.values()) for t in times),
-        default=since_ms,
-    )
+    def service(self, first_ms: int, last_ms: int) -> Service:
+        """A single interval."""
+        run = first_ms, last_ms
+        return self._services.setdefault(run, (run,))
 
 
 def _interval_s(history: History) -> int:
     """The usual time between a node's heartbeats: a stream does not say what was promised."""
-    beating = sorted(name for name, one in history.nodes.items() if len(one.beats) > 1)
+    beating = sorted(name for name, times in history.beats.items() if len(times) > 1)
     gaps = [
         later - earlier
         for name in beating[:_SAMPLE]
-        for earlier, later in pairwise(sorted(set(history.nodes[name].beats)))
+        for earlier, later in pairwise(sorted(set(history.beats[name])))
     ]
     return max(round(median_low(gaps) / 1000), 1) if gaps else 0

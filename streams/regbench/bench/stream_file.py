@@ -10,12 +10,21 @@ import msgspec
 import zstandard
 
 from schemas.errors import KbwatchError
-from streams.regbench.bench.stream import End, Event, Fleet, Line, Node
+from streams.regbench.bench.stream import (
+    Event,
+    Fleet,
+    Heartbeat,
+    Install,
+    Line,
+    Node,
+    Uninstall,
+)
 
 SUFFIXES = (".jsonl", ".jsonl.zst")
 MAX_LINE_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 18
 _BATCH = 20_000
+_NAMING_NODES = (Heartbeat, Install, Uninstall)
 _DECODER = msgspec.json.Decoder(Line)
 _ENCODER = msgspec.json.Encoder()
 
@@ -128,18 +137,23 @@ class _Checker:
                 line = decode(text)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 self._refuse_text(text, error)
-            if isinstance(line, Fleet):
+            # What most lines are comes first.
+            if isinstance(line, Event):
+                if line.node not in nodes:
+                    self._refuse_stranger(line.node)
+                if line.about and line.about not in nodes:
+                    self._refuse(f"about {line.about!r}, a node not declared before this line")
+            elif isinstance(line, _NAMING_NODES):
+                if line.node not in nodes:
+                    self._refuse_stranger(line.node)
+            elif isinstance(line, Node):
+                self._declare(line, end_ms)
+            elif isinstance(line, Fleet):
                 self._refuse("a second fleet line")
+            else:
+                self._ended = True
             if not start_ms <= line.t_ms <= end_ms and not isinstance(line, Node):
                 self._refuse(f"t {line.t_ms} is outside the period {start_ms} to {end_ms}")
-            if isinstance(line, Node):
-                self._declare(line, end_ms)
-            elif isinstance(line, End):
-                self._ended = True
-            elif line.node not in nodes:
-                self._refuse(f"node {line.node!r} has not been declared before this line")
-            elif isinstance(line, Event) and line.about and line.about not in nodes:
-                self._refuse(f"about {line.about!r}, a node not declared before this line")
             yield line
 
     def finish(self) -> None:
@@ -174,6 +188,9 @@ class _Checker:
         if isinstance(error, RecursionError):
             self._refuse("JSON nested too deeply")
         self._refuse(str(error))
+
+    def _refuse_stranger(self, node: str) -> NoReturn:
+        self._refuse(f"node {node!r} has not been declared before this line")
 
     def _refuse(self, reason: str) -> NoReturn:
         raise KbwatchError(f"{self._path}:{self.number}: {reason}") from None
