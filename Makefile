@@ -7,6 +7,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 SEED ?= 7
 PORT ?= 9092
+# Somebody sits at a terminal: then the demo's NOC page stays open until Ctrl-C.
+HOLD ?= $(shell test -t 0 && echo --hold)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -18,6 +20,7 @@ help: ## this list
 	@echo
 	@echo "  SEED=n      another simulated month for demo and demo-harmless (now $(SEED))"
 	@echo "  PORT=n      another port for up (now $(PORT))"
+	@echo "  HOLD=       do not hold the demo's NOC page open at the end"
 	@echo "  PYTHON=...  another Python >= 3.11 for the virtual environment (now $(PYTHON))"
 
 .PHONY: setup
@@ -36,10 +39,10 @@ $(STAMP): deploy/constraints.txt pyproject.toml
 
 .PHONY: demo demo-harmless
 demo: setup ## the founding incident, KB5062557, end to end (exit 0: caught, and nothing else halted)
-	$(BIN)/kbwatch demo --seed $(SEED)
+	$(BIN)/kbwatch demo --seed $(SEED) $(HOLD)
 
 demo-harmless: setup ## the same month without the defect: nothing may halt
-	$(BIN)/kbwatch demo --seed $(SEED) --harmless
+	$(BIN)/kbwatch demo --seed $(SEED) --harmless $(HOLD)
 
 .PHONY: check test
 check: $(STAMP) ## format, lint, types, import rules, unit and contract tests: under a minute
@@ -62,9 +65,11 @@ seeds: $(STAMP) ## KB5062557's month for SEED 1 to 20, with and without the defe
 	$(BIN)/python -m streams.regbench.runner --seeds 1-20
 	$(BIN)/python -m streams.regbench.runner --seeds 1-20 --harmless
 
-bench: setup ## what detection and a collector cost; writes build/bench/{summary,collector}.json
+bench: setup ## what everything costs; writes build/bench/{summary,collector}.json
 	$(BIN)/python -m tests.bench.detection
+	$(BIN)/python -m tests.bench.store
 	$(BIN)/python -m tests.bench.collector
+	$(BIN)/python -m tests.bench.noc
 
 regbench: $(STAMP) ## KB-RegBench, a few roll-outs of everything, into docs/regbench.md: minutes
 	$(BIN)/kbwatch regbench run

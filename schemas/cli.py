@@ -30,6 +30,7 @@ Examples:
   kbwatch topics apply --dry-run     what would change on your Kafka
   kbwatch run detector --set kafka.bootstrap=broker:9092
   kbwatch explain KB5062557@17763 build/demo/reports.jsonl.zst
+  kbwatch record past/2026-11.jsonl.zst --resume
 
 Settings: a TOML file (--config FILE or KBW_CONFIG), over it KBW_* variables such as
 KBW_KAFKA_BOOTSTRAP, over both --set kafka.bootstrap=VALUE. --print-config shows what holds.

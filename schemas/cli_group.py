@@ -67,6 +67,12 @@ def _unwrapped(text: str) -> str:
     return "\n\n".join(f"\b\n{paragraph}" for paragraph in text.split("\n\n"))
 
 
+def _first_sentence(text: str) -> str:
+    """What a list of commands says of one: up to the first full stop at the end of a word."""
+    words = " ".join(text.split())
+    return words.partition(". ")[0].removesuffix(".") + "." if words else ""
+
+
 def _load(point: EntryPoint) -> TyperCommand | TyperGroup:
     try:
         app = point.load()
@@ -75,6 +81,8 @@ def _load(point: EntryPoint) -> TyperCommand | TyperGroup:
     command = get_command(app)
     if not isinstance(command, TyperCommand | TyperGroup):
         raise TypeError(f"{point.value} is no typer command")
+    # The help of an app of one command is that of the command; and typer cuts what is long.
+    command.short_help = _first_sentence(app.info.help or command.help or "")
     # Typer offers these to every app as if it were a program of its own.
     command.params = [param for param in command.params if param.name not in _OF_A_PROGRAM]
     return command

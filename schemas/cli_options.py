@@ -1,13 +1,17 @@
-"""The options that every command shares, as annotated types for typer.
+"""The options that commands share, as annotated types for typer, and what is done with them.
 
-A command of ``kbwatch`` takes ``config: Config = None, overrides: Set = None, print_config:
-PrintConfig = False`` and calls ``settings_from(config, overrides, print_config)`` first; one of
-``kbwatch-collector`` takes ``CollectorConfig`` and gives its settings to ``shown``. Only commands
-import this module: typer comes with the extras, not with the base install.
+A command of ``kbwatch`` that needs settings takes them as its first parameter and is decorated with
+``with_settings``, below ``app.command()``; one of ``kbwatch-collector`` takes ``CollectorConfig``
+and gives its settings to ``shown``. Only commands import this module: typer comes with the extras,
+not with the base install.
 """
 
-from typing import Annotated, TypeVar
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
+import msgspec
 import typer
 from msgspec import Struct
 
@@ -18,6 +22,8 @@ from schemas.settings import Settings
 _PANEL = "Settings"
 
 T = TypeVar("T", bound=Struct)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def _config_option(variable: str) -> object:
@@ -51,10 +57,38 @@ PrintConfig = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, change nothing.")]
+InFleet = Annotated[str, typer.Option("--fleet", metavar="NAME", help="Which fleet.")]
+
+
+def with_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[..., R]:
+    """``command`` with --config, --set and --print-config in the place of its first parameter, the
+    settings of the call. KbwatchError names the wrong setting and where it stands.
+    """
+
+    _, *own = inspect.signature(command).parameters.values()
+    three = inspect.signature(settings_from).parameters
+
+    @wraps(command)
+    def called(*args: Any, **kwargs: Any) -> R:  # noqa: ANN401 - whatever typer makes of words
+        settings = settings_from(**{name: kwargs.pop(name) for name in three})
+        return command(settings, *args, **kwargs)
+
+    # Typer looks at the signature, and calls by name.
+    added = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in three.values()]
+    parameters = [*own, *added]
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in parameters}
+    return called
+
+
+def print_json(value: object) -> None:
+    """What --json prints: one document on standard output."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def settings_from(
-    config: str | None = None, overrides: list[str] | None = None, print_config: bool = False
+    config: Config = None, overrides: Set = None, print_config: PrintConfig = False
 ) -> Settings:
     """The settings of this call; with ``print_config`` they are printed and the command ends.
 

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.verdicts import Crossing, Left
+from schemas.verdicts import Blast, Crossing, Left
 
 HaltState = Literal["proposed", "active", "denied", "lifted"]
 Mode = Literal["observe", "approve", "auto"]
+Scope = Literal["branch", "rule"]
 DeliveryState = Literal["pending", "delivered", "failed"]
 
 
@@ -38,7 +39,7 @@ class Halt(Struct, frozen=True, omit_defaults=True):
     state: HaltState
     mode: Mode
     scope: str
-    """Which nodes are meant: the whole branch. A rule from few victims may be too narrow."""
+    """Which nodes are meant, in words."""
     sentence: str
     signature: str
     crossing: Crossing
@@ -47,6 +48,17 @@ class Halt(Struct, frozen=True, omit_defaults=True):
     calibration: str
     trust: str
     history: tuple[Transition, ...]
+    scope_by: Scope = "branch"
+    """``branch``: every node of the branch is meant. ``rule``: only those for which all literals of
+    ``rule`` hold; the policy said so, and a rule was found.
+    """
+    rule: tuple[str, ...] = ()
+    """Whom the KB hits, as the verdict found; empty: no rule stood out."""
+    blast: Blast | None = None
+    suspects: dict[str, float] = {}
+    """Who may have done it: KB, or ``change:<name>=<version>``, → probability."""
+    confirmed_against: tuple[str, ...] = ()
+    """Other suspects that the KB explains the failures 20 times better than."""
 
 
 class HaltCommand(Struct, frozen=True):

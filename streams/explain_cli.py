@@ -5,40 +5,49 @@ from typing import Annotated
 
 import typer
 
-from schemas.cli_options import AsJson, Config, PrintConfig, Set, settings_from
+from schemas.cli_options import AsJson, InFleet, with_settings
+from schemas.errors import KbwatchError
+from schemas.settings import Settings
+from streams.calibration.options import CalibrationFile, Pinned
 
 app = typer.Typer(help="Print what a verdict rests on.")
 
 
 @app.command()
+@with_settings
 def explain(
+    settings: Settings,
     case: Annotated[str, typer.Argument(help="A case, e.g. KB5062557@17763; or a KB: all of it.")],
     file: Annotated[
         Path | None, typer.Argument(help="A recording; without it the verdict comes from Kafka.")
     ] = None,
-    fleet: Annotated[str, typer.Option(help="Which fleet.")] = "default",
+    fleet: InFleet = "default",
+    calibration: CalibrationFile = None,
+    pinned: Pinned = False,
     as_json: AsJson = False,
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
 ) -> None:
     """Print the verdict on CASE and its evidence: wealth against the threshold, victims, patched
     and unpatched nodes, corroboration, typical incidents with their record ids, what is left.
-    Example:
+    A recording is judged with the shipped margins without --calibration or --pinned. Example:
 
         kbwatch explain KB5062557@17763 build/demo/reports.jsonl.zst
     """
-    settings = settings_from(config, overrides, print_config)
     import asyncio
 
     from schemas.codec import encode
-    from schemas.errors import KbwatchError
+    from streams.calibration.chosen import chosen
     from streams.explain import explained
     from streams.tables import console
     from streams.verdicts import from_kafka, from_recording
 
     if file:
-        verdicts = from_recording(file, settings.detector)
+        calibrations = chosen(calibration, pinned, settings.kafka)
+        verdicts = from_recording(file, settings.detector, calibrations)
+    elif calibration or pinned:
+        raise KbwatchError(
+            "--calibration and --pinned are for a recording: without FILE the verdict is the "
+            "detector's, with the calibration that the case pins"
+        )
     else:
         verdicts = asyncio.run(from_kafka(settings.kafka))
     meant = [v for v in verdicts if case.upper() in (v.case.upper(), v.kb)]

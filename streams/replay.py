@@ -11,6 +11,7 @@ from schemas.verdicts import Verdict
 from streams.admission import admit_report
 from streams.detection.domain_state import DomainState
 from streams.detection.judge import Judge
+from streams.detection.pinned import Calibrations
 from streams.recording import Recorded
 
 
@@ -55,13 +56,20 @@ def collect(records: Iterable[Recorded], settings: DetectorSettings) -> Collecte
     return Collected(tuple(evidence), reports, dead)
 
 
-def replay(records: Iterable[Recorded], settings: DetectorSettings) -> Replayed:
-    """Fold a recording: the verdicts of all cases that are open at its end.
+def replay(
+    records: Iterable[Recorded],
+    settings: DetectorSettings,
+    calibrations: Calibrations | None = None,
+) -> Replayed:
+    """Fold a recording: the verdicts of all cases that are open at its end. Without
+    ``calibrations`` they are judged with the shipped default.
 
-    The same states, evidence and judge as in the detector, so the same final folds.
+    The same states, evidence and judge as in the detector, so with the same calibrations the same
+    final folds.
     """
     collected = collect(records, settings)
-    judge = Judge(alpha=settings.false_halts_per_year / settings.cases_per_year)
+    alpha = settings.false_halts_per_year / settings.cases_per_year
+    judge = Judge(alpha=alpha, calibrations=calibrations)
     for evidence in collected.evidence:
         judge.replace(evidence)
     verdicts = [v for branch in judge.branches() for v in judge.verdicts(branch)]

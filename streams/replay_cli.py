@@ -5,34 +5,39 @@ from typing import Annotated
 
 import typer
 
-from schemas.cli_options import Config, PrintConfig, Set, settings_from
+from schemas.cli_options import with_settings
+from schemas.settings import Settings
+from streams.calibration.options import CalibrationFile, Pinned
 
 app = typer.Typer(help="Run the detection on a recording and print its verdicts as JSON lines.")
 
 
 @app.command()
+@with_settings
 def replay_file(
+    settings: Settings,
     file: Annotated[Path, typer.Argument(help="Recording: .jsonl or .jsonl.zst.")],
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
+    calibration: CalibrationFile = None,
+    pinned: Pinned = False,
 ) -> None:
     """Read FILE, fold every case that is open at its end, print one verdict per line.
 
-    Verdicts go to standard output, counts to standard error. Example:
+    Verdicts go to standard output, counts to standard error. Without --calibration or --pinned
+    the shipped margins hold. Example:
 
         kbwatch replay build/demo/reports.jsonl.zst | jq -r '[.case, .state, .sentence] | @tsv'
     """
-    settings = settings_from(config, overrides, print_config)
     from rich.console import Console
 
     from schemas.codec import encode
+    from streams.calibration.chosen import chosen
     from streams.recording import read
     from streams.replay import replay
 
+    calibrations = chosen(calibration, pinned, settings.kafka)
     console = Console(stderr=True)
     with console.status(f"replaying {file}"):
-        result = replay(read(file), settings.detector)
+        result = replay(read(file), settings.detector, calibrations)
     for verdict in result.verdicts:
         typer.echo(encode(verdict).decode())
     console.print(

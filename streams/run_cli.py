@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from schemas.cli_options import Config, PrintConfig, Set, settings_from
+from schemas.cli_options import with_settings
+from schemas.settings import Settings
 
 app = typer.Typer(help="Run a worker until Ctrl-C or SIGTERM.")
 
@@ -21,16 +22,11 @@ class App(StrEnum):
 
 
 @app.command()
-def run(
-    name: Annotated[App, typer.Argument(help="Which worker.")],
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
-) -> None:
+@with_settings
+def run(settings: Settings, name: Annotated[App, typer.Argument(help="Which worker.")]) -> None:
     """Run one worker: detector (reports to verdicts), halts (verdicts to webhooks), sink
     (everything to the store) or ingest (other shippers' topics to reports).
 
     Start more workers of one kind with --set worker_id=2, 3 and so on.
     """
-    settings = settings_from(config, overrides, print_config)
     raise typer.Exit(import_module(f"streams.{name}.app").run(settings))

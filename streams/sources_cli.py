@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from schemas.cli_options import AsJson, Config, PrintConfig, Set, settings_from
+from schemas.cli_options import AsJson, InFleet, print_json, with_settings
 from schemas.clickhouse.socket_store import open_queries
 from schemas.inventory import InventoryNode
 from schemas.settings import Settings
@@ -28,8 +28,10 @@ def _sources() -> None:
 
 
 @app.command("check")
+@with_settings
 def check_sources(
-    fleet: Annotated[str, typer.Option(help="Fleet to check.")] = "default",
+    settings: Settings,
+    fleet: InFleet = "default",
     node: Annotated[str, typer.Option(help="This node only, under any of its spellings.")] = "",
     days: Annotated[
         int, typer.Option(min=1, max=730, help="Look at what arrived in the last so many days.")
@@ -42,15 +44,11 @@ def check_sources(
         bool, typer.Option("--all", help="List the nodes of which nothing is missing too.")
     ] = False,
     as_json: AsJson = False,
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
 ) -> None:
     """List per node what arrives, what is missing, and why it can't be judged if it can't.
 
     JSON has every node. Exits 1 when a node can't be judged or is unknown.
     """
-    settings = settings_from(config, overrides, print_config)
     since_ms = int(time.time() * 1000) - days * _DAY_MS
     with open_queries(settings.store) as opened:
         rows = opened.run("node_sources", {"fleet": fleet, "since_ms": since_ms}).dicts()
@@ -59,7 +57,7 @@ def check_sources(
     found = check([msgspec.convert(row, Arrival) for row in rows], listed)
     shown = [one for one in found if not node or one.node == node_name(node)]
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
+        print_json(shown)
     elif shown:
         show(shown, everything or bool(node))
     if not found:

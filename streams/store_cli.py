@@ -1,17 +1,24 @@
 """``kbwatch store``: make the tables, and ask what is in them."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated
 
 import orjson
 import typer
+from msgspec import to_builtins
 from rich.table import Table
 
 from schemas.cli_options import AsJson, Config, PrintConfig, Set, settings_from
-from schemas.clickhouse.migrate import migrate
-from schemas.clickhouse.queries import QUERIES, NamedQuery
+from schemas.clickhouse.migrate import migrate, script
+from schemas.clickhouse.named_query import NamedQuery
+from schemas.clickhouse.opening import open_store
+from schemas.clickhouse.queries import QUERIES
+from schemas.clickhouse.retention import keep
 from schemas.clickhouse.socket_store import open_queries
+from schemas.clickhouse.verify import differences, status
 from schemas.errors import KbwatchError
+from schemas.settings import Settings
 from streams.tables import add_columns, console, printable
 
 app = typer.Typer(help="The store: tables and named queries.", no_args_is_help=True)
@@ -22,20 +29,83 @@ _ParamOption = Annotated[
 ]
 
 
+_Cluster = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="NAME", help="The same as --set store.cluster=NAME."),
+]
+
+
 @app.command("migrate")
 def migrate_store(
-    config: Config = None, overrides: Set = None, print_config: PrintConfig = False
+    cluster: _Cluster = None,
+    show: Annotated[
+        bool, typer.Option("--print", help="Print the statements for an empty store, run none.")
+    ] = False,
+    config: Config = None,
+    overrides: Set = None,
+    print_config: PrintConfig = False,
 ) -> None:
-    """Bring the tables up to date. The sink does so too whenever it starts."""
-    settings = settings_from(config, overrides, print_config)
-    from schemas.clickhouse.chdb_store import ChdbStore
+    """Bring the tables and how long they keep rows up to date. The sink does so at its start."""
+    settings = _settings(cluster, config, overrides, print_config)
+    if show:
+        typer.echo(script(settings.store.cluster), nl=False)
+        return
+    with closing(open_store(settings.store)) as store:
+        done = migrate(store, cluster=settings.store.cluster)
+        done += keep(store, settings.retention, settings.store.cluster)
+    typer.echo("\n".join(done) if done else "nothing to do")
 
-    store = ChdbStore(settings.store.path)
-    try:
-        applied = migrate(store)
-    finally:
-        store.close()
-    typer.echo("\n".join(applied) if applied else "nothing to do")
+
+@app.command("status")
+def show_status(
+    as_json: AsJson = False,
+    cluster: _Cluster = None,
+    config: Config = None,
+    overrides: Set = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Tell what the store is, which migrations ran, and what each table holds."""
+    settings = _settings(cluster, config, overrides, print_config)
+    store = settings.store
+    with open_queries(store, migrated=False) as opened:
+        found = status(opened.run, store.host or store.path, store.cluster)
+    if as_json:
+        typer.echo(orjson.dumps(to_builtins(found), option=orjson.OPT_INDENT_2).decode())
+        return
+    typer.echo(f"{found.store}: ClickHouse {found.engine}")
+    typer.echo(f"migrations: {len(found.applied)} ran, {len(found.pending)} to run")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    rows = [
+        (one.table, f"{one.rows:,}", str(one.parts), f"{one.disk_bytes:,}", _days(one.kept_days))
+        for one in found.tables
+    ]
+    add_columns(table, ("table", "rows", "parts", "bytes", "kept"), rows)
+    console().print(table, crop=False)
+
+
+@app.command("verify")
+def verify_store(
+    as_json: AsJson = False,
+    cluster: _Cluster = None,
+    config: Config = None,
+    overrides: Set = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Compare the database's tables with the declared ones; exit 1 where they differ."""
+    settings = _settings(cluster, config, overrides, print_config)
+    with open_queries(settings.store, migrated=False) as opened:
+        found = differences(opened.run, settings.retention, settings.store.cluster)
+    if as_json:
+        typer.echo(orjson.dumps(to_builtins(found), option=orjson.OPT_INDENT_2).decode())
+    elif not found:
+        typer.echo("the store is as declared")
+    else:
+        for one in found:
+            typer.echo(
+                f"{one.table}: {one.what} should be {one.declared}, is {one.found}: {one.do}"
+            )
+    if found:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -73,6 +143,17 @@ def query(
     rows = [[*map(_shown, result.columns, row)] for row in result.rows]
     add_columns(table, result.columns, rows)
     console().print(table, crop=False)
+
+
+def _settings(
+    cluster: str | None, config: str | None, overrides: list[str] | None, print_config: bool
+) -> Settings:
+    given = [*(overrides or ()), *([f"store.cluster={cluster}"] if cluster else ())]
+    return settings_from(config, given, print_config)
+
+
+def _days(kept: int | None) -> str:
+    return "?" if kept is None else "for ever" if kept == 0 else f"{kept} days"
 
 
 def _params(query: NamedQuery) -> str:

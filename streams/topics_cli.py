@@ -1,11 +1,9 @@
 """``kbwatch topics``: the topics of topics.toml on a Kafka cluster."""
 
-from typing import Annotated
-
-import msgspec
 import typer
 
-from schemas.cli_options import AsJson, Config, PrintConfig, Set, settings_from
+from schemas.cli_options import AsJson, DryRun, print_json, with_settings
+from schemas.settings import Settings
 
 app = typer.Typer(
     help="Create and compare kbwatch's Kafka topics.", no_args_is_help=True, add_completion=False
@@ -13,25 +11,17 @@ app = typer.Typer(
 
 
 @app.command()
-def apply(
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the difference, change nothing.")
-    ] = False,
-    as_json: AsJson = False,
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
-) -> None:
+@with_settings
+def apply(settings: Settings, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Create missing topics and alter settings that differ from topics.toml; never deletes.
 
     Exits 1 if something is left that only a person can change.
     """
-    settings = settings_from(config, overrides, print_config)
     from streams.topics_admin import apply_topics  # kafka-python loads only when it is used
 
     changes = apply_topics(settings, dry_run)
     if as_json:
-        typer.echo(msgspec.json.encode(changes).decode())
+        print_json(changes)
     else:
         for change in changes:
             typer.echo(str(change))
@@ -43,19 +33,14 @@ def apply(
 
 
 @app.command("list")
-def list_(
-    as_json: AsJson = False,
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
-) -> None:
+@with_settings
+def list_(settings: Settings, as_json: AsJson = False) -> None:
     """List kbwatch's topics on the cluster: partitions and what is kept."""
-    settings = settings_from(config, overrides, print_config)
     from streams.topics_admin import list_topics  # kafka-python loads only when it is used
 
     topics = list_topics(settings)
     if as_json:
-        typer.echo(msgspec.json.encode(topics).decode())
+        print_json(topics)
         return
     for topic in topics:
         kept = topic.config["cleanup.policy"]

@@ -6,6 +6,7 @@ from schemas.codec import decode
 from schemas.settings import DetectorSettings, KafkaSettings
 from schemas.topics import VERDICTS, all_topics
 from schemas.verdicts import Verdict
+from streams.detection.pinned import Calibrations
 from streams.kafka_io import check_broker, read_whole
 from streams.recording import read
 from streams.replay import replay
@@ -26,6 +27,8 @@ async def from_kafka(settings: KafkaSettings) -> list[Verdict]:
     return [decode(raw, Verdict) for _, raw in sorted(newest.items())]
 
 
-def from_recording(file: Path, settings: DetectorSettings) -> list[Verdict]:
+def from_recording(
+    file: Path, settings: DetectorSettings, calibrations: Calibrations
+) -> list[Verdict]:
     """The verdicts of the cases that are open at the end of a recording."""
-    return list(replay(read(file), settings).verdicts)
+    return list(replay(read(file), settings, calibrations).verdicts)

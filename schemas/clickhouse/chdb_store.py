@@ -22,6 +22,10 @@ except ImportError:
 
 _LOCK_FILE = "kbwatch.lock"
 
+# Without optimize_on_insert duplicates of one batch go with a later merge; FINAL hides them until
+# then. With it the engine sorts and merges each batch by itself, at a third of the rate.
+_INSERT = "async_insert = 0, optimize_on_insert = 0"
+
 _TIMESTAMP = pa.timestamp("ms", tz="UTC")
 _ARROW: dict[str, pa.DataType] = {
     tables.NAME: pa.string(),
@@ -83,7 +87,7 @@ class ChdbStore:
         names = ", ".join(f"`{column.name}`" for column in declared)
         statement = (
             f"INSERT INTO {table} ({names}) "
-            f"SETTINGS async_insert = 0, insert_deduplication_token = {_quote(token)}"
+            f"SETTINGS {_INSERT}, insert_deduplication_token = {_quote(token)}"
         )
         # Without finish nothing is written; leaving the block on an error cancels the insert.
         with self._lock, self._open().send_insert(statement, "ArrowStream") as inserter:

@@ -13,14 +13,15 @@ from importlib import resources
 
 from msgspec import Struct
 
+from schemas.clickhouse.cluster import MIGRATION_LIST, rendered
 from schemas.clickhouse.store import Store
 from schemas.errors import KbwatchError
 
 _NAME = re.compile(r"^(\d{4})_[a-z0-9]+(?:_[a-z0-9]+)+\.sql$")
 _STATEMENT_END = re.compile(r";[ \t]*$", re.MULTILINE)
 
-_CREATE_LIST = """
-CREATE TABLE IF NOT EXISTS kbw_migrations
+_CREATE_LIST = f"""
+CREATE TABLE IF NOT EXISTS {MIGRATION_LIST}
 (
     number UInt32,
     name String,
@@ -61,17 +62,19 @@ def migrations() -> list[Migration]:
     return found
 
 
-def migrate(store: Store, steps: Sequence[Migration] | None = None) -> list[str]:
+def migrate(store: Store, steps: Sequence[Migration] | None = None, cluster: str = "") -> list[str]:
     """Run what has not run yet and return its names; nothing to do returns nothing.
 
-    Raises KbwatchError when the store is newer than this kbwatch, or when an applied migration was
-    changed afterwards.
+    With ``cluster`` the tables are made on all its servers. Raises KbwatchError when the store is
+    newer than this kbwatch, or when an applied migration was changed afterwards.
     """
-    store.query(_CREATE_LIST, {})
+    for statement in statements(_CREATE_LIST, cluster):
+        store.query(statement, {})
     applied = []
     for step in _missing(store, migrations() if steps is None else steps):
-        for statement in step.statements:
-            store.query(statement, {})
+        for part in step.statements:
+            for statement in statements(part, cluster):
+                store.query(statement, {})
         store.query(
             "INSERT INTO kbw_migrations SELECT {number:UInt32}, {name:String}, {checksum:String}, "
             "fromUnixTimestamp64Milli({now_ms:Int64}, 'UTC')",
@@ -84,6 +87,19 @@ def migrate(store: Store, steps: Sequence[Migration] | None = None) -> list[str]
         )
         applied.append(step.name)
     return applied
+
+
+def statements(statement: str, cluster: str) -> list[str]:
+    """What a migration's statement is on ``cluster``; without one, itself."""
+    return rendered(statement, cluster) if cluster else [statement]
+
+
+def script(cluster: str) -> str:
+    """All that ``migrate`` would run on an empty store, to be read or run by hand."""
+    parts = [_CREATE_LIST, *(part for step in migrations() for part in step.statements)]
+    return "".join(
+        f"{statement.strip()};\n\n" for part in parts for statement in statements(part, cluster)
+    )
 
 
 def pending(store: Store) -> list[str]:

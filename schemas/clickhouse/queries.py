@@ -1,66 +1,12 @@
 """Named queries: everything that may be asked of a store from outside. All of them only read."""
 
 from collections.abc import Mapping
-from typing import Literal
 
-from msgspec import Struct
-
+from schemas.clickhouse.named_query import NamedQuery, Param
+from schemas.clickhouse.queries_about_store import ABOUT_STORE
 from schemas.clickhouse.store import Result, Store
 from schemas.clickhouse.tables import RECORD_TABLES
 from schemas.errors import KbwatchError
-
-ParamType = Literal["String", "Int64", "UInt32"]
-Value = str | int
-
-_RANGES = {"Int64": (-(2**63), 2**63 - 1), "UInt32": (0, 2**32 - 1)}
-_MAX_TEXT = 4096
-
-
-class Param(Struct, frozen=True):
-    """One parameter; without a default it must be given."""
-
-    type: ParamType
-    default: Value | None = None
-
-
-class NamedQuery(Struct, frozen=True):
-    """One read-only query. Times are Unix milliseconds UTC, in parameters and in rows."""
-
-    name: str
-    doc: str
-    params: dict[str, Param]
-    columns: tuple[str, ...]
-    sql: str
-
-    def bind(self, given: Mapping[str, object]) -> dict[str, Value]:
-        """Checked values for every parameter. Raises KbwatchError that names the parameter."""
-        unknown = sorted(set(given) - set(self.params))
-        if unknown:
-            known = ", ".join(self.params) or "none"
-            raise KbwatchError(f"query {self.name}: no parameter {unknown[0]!r} (it has: {known})")
-        bound: dict[str, Value] = {}
-        for name, param in self.params.items():
-            value = given.get(name, param.default)
-            if value is None:
-                raise KbwatchError(f"query {self.name}: parameter {name!r} is missing")
-            bound[name] = self._checked(name, param, value)
-        return bound
-
-    def _checked(self, name: str, param: Param, value: object) -> Value:
-        where = f"query {self.name}: parameter {name!r}"
-        if param.type == "String":
-            if not isinstance(value, str) or len(value) > _MAX_TEXT:
-                raise KbwatchError(f"{where} must be text of at most {_MAX_TEXT} characters")
-            return value
-        low, high = _RANGES[param.type]
-        try:
-            number = int(value) if isinstance(value, str) else value
-        except ValueError:
-            number = None
-        if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
-            raise KbwatchError(f"{where} must be a whole number ({param.type}), not {value!r}")
-        return number
-
 
 _TEXT = Param("String")
 _FLEET = Param("String", "default")
@@ -224,9 +170,19 @@ LIMIT {limit:UInt32}""",
         name="verdict_history",
         doc="How the verdict of one case changed, oldest first.",
         params={"fleet": _FLEET, "case": _TEXT, "limit": _LIMIT},
-        columns=("asof_ms", "state", "victims", "exposed", "controls", "log_e", "sentence"),
+        columns=(
+            "asof_ms",
+            "state",
+            "victims",
+            "exposed",
+            "controls",
+            "log_e",
+            "sentence",
+            "log_c",
+            "log_h",
+        ),
         sql="""
-SELECT asof_ms, state, victims, exposed, controls, log_e, sentence
+SELECT asof_ms, state, victims, exposed, controls, log_e, sentence, log_c, log_h
 FROM verdicts FINAL
 WHERE fleet = {fleet:String} AND case_id = {case:String}
 ORDER BY asof_ms, _received_ms
@@ -265,6 +221,7 @@ FROM halt_deliveries FINAL
 WHERE fleet = {fleet:String}
 ORDER BY created_ms, webhook_id""",
     ),
+    *ABOUT_STORE,
 )
 
 QUERIES = {query.name: query for query in _DECLARED}

@@ -20,6 +20,7 @@ import orjson
 from msgspec import Struct
 
 from schemas.clickhouse.migrate import pending
+from schemas.clickhouse.opening import open_store
 from schemas.clickhouse.queries import run_query
 from schemas.clickhouse.store import Result, Store, StoreBusyError
 from schemas.errors import KbwatchError
@@ -74,11 +75,13 @@ class QueryServer:
 
 
 class Queries:
-    """Named queries of a running sink or, when none runs, of the store's folder itself."""
+    """Named queries of the server, of a running sink or, when none runs, of the store's folder."""
 
-    def __init__(self, settings: StoreSettings) -> None:
+    def __init__(self, settings: StoreSettings, migrated: bool = True) -> None:
         self._socket = Path(settings.socket)
-        self._store = None if _answers(self._socket) else _open_folder(settings)
+        self._store = None
+        if settings.host or not _answers(self._socket):
+            self._store = _open_itself(settings, migrated)
 
     def run(self, name: str, params: Mapping[str, str | int]) -> Result:
         """Run a named query. Raises KbwatchError that says what is wrong."""
@@ -99,12 +102,12 @@ class Queries:
             self._store.close()
 
 
-def open_queries(settings: StoreSettings) -> Queries:
-    """Find the sink's socket or open the folder; a context manager.
+def open_queries(settings: StoreSettings, migrated: bool = True) -> Queries:
+    """Find the server, the sink's socket or the folder; a context manager.
 
-    Raises KbwatchError when there is no store, or when it is not up to date.
+    Raises KbwatchError when there is no store or, with ``migrated``, when it is not up to date.
     """
-    return Queries(settings)
+    return Queries(settings, migrated)
 
 
 def ask(path: str | Path, name: str, params: Mapping[str, str | int]) -> Result:
@@ -174,26 +177,24 @@ def _clear_stale(path: Path) -> None:
         path.unlink()
 
 
-def _open_folder(settings: StoreSettings) -> Store:
-    if not Path(settings.path).is_dir():
+def _open_itself(settings: StoreSettings, migrated: bool) -> Store:
+    if not settings.host and not Path(settings.path).is_dir():
         raise KbwatchError(
             f"store.path {settings.path}: no store there yet; `kbwatch run sink` fills it, "
             "`kbwatch store migrate` makes an empty one"
         )
-    from schemas.clickhouse.chdb_store import ChdbStore  # half a gigabyte: only when needed
-
     try:
-        store = ChdbStore(settings.path)
+        store = open_store(settings)
     except StoreBusyError as error:
         raise KbwatchError(
             f"{error}; nobody answers on store.socket {settings.socket}: if a sink is running, "
             "use its settings"
         ) from None
     try:
-        missing = pending(store)
+        missing = pending(store) if migrated else []
         if missing:
             raise KbwatchError(
-                f"the store in {settings.path} lacks {len(missing)} migrations: "
+                f"the store in {settings.host or settings.path} lacks {len(missing)} migrations: "
                 "run `kbwatch store migrate`"
             )
     except KbwatchError:

@@ -7,7 +7,7 @@ from importlib import resources
 import msgspec
 from msgspec import Struct
 
-from schemas.windows.builds import build_of, parse_build
+from schemas.windows.builds import branch_of, build_of, builds_of, parse_build
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,6 +26,19 @@ def fix_build(kb: str, branch: str) -> str | None:
     """
     known = [build for fix in fixes_of(kb) if (build := build_of(fix, branch)) is not None]
     return max(known, key=parse_build, default=None)
+
+
+@cache
+def fixed_cases() -> dict[str, str]:
+    """The builds with which the last known defect of a KB is repaired, by case
+    (``KB5062557@17763``).
+    """
+    return {
+        f"{kb}@{branch}": fix
+        for kb in sorted(_fixes())
+        for branch in map(branch_of, builds_of(kb))
+        if (fix := fix_build(kb, branch)) is not None
+    }
 
 
 @cache

@@ -3,39 +3,32 @@
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
-from schemas.cli_options import AsJson, Config, PrintConfig, Set, settings_from
+from schemas.cli_options import AsJson, print_json, with_settings
 from schemas.errors import KbwatchError
-from streams.calibration.options import From, Harmful, read_margins, read_pasts
+from schemas.settings import Settings
+from streams.calibration.options import CalibrationFile, From, Harmful, read_margins, read_pasts
 
 app = typer.Typer(help="Placebo cases over one's own past: how often kbwatch cries wolf.")
 
 
 @app.command()
+@with_settings
 def aa(
+    settings: Settings,
     source: From = None,
     cases: Annotated[
         int, typer.Option(min=0, max=100_000, help="Placebo cases; 0 tests the past KBs alone.")
     ] = 200,
     seed: Annotated[int, typer.Option(help="Where chance starts.")] = 1,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(
-            help="What `kbwatch calibrate --out` wrote (default: the shipped margins).",
-            show_default=False,
-        ),
-    ] = None,
+    calibration: CalibrationFile = None,
     harmful: Harmful = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Write the report to this file, as Markdown.", show_default=False),
     ] = None,
     as_json: AsJson = False,
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
 ) -> None:
     """Count false WARNs and HALTs where nothing was wrong, with exact bounds.
 
@@ -46,9 +39,9 @@ def aa(
     \b
         kbwatch aa --from reports.jsonl.zst --harmful KB5062557@17763 --out report.md
     """
-    settings = settings_from(config, overrides, print_config)
     if not source:
         raise KbwatchError("--from FILE says what past to test on; see `kbwatch aa --help`")
+    from streams.bar import bar
     from streams.calibration import report, show
     from streams.calibration.aa import aa as tested
     from streams.calibration.learning import Word
@@ -57,8 +50,7 @@ def aa(
 
     margins, learned_from = read_margins(calibration)
     pasts = read_pasts(source)
-    with show.progress() as bar:
-        task = bar.add_task("cases judged", total=None)
+    with bar("cases judged") as judging:
         found = tested(
             pasts,
             cases,
@@ -66,11 +58,11 @@ def aa(
             rule_of(margins, settings.detector),
             Word(harmful=frozenset(harmful or ())),
             learned_from,
-            lambda done, total: bar.update(task, completed=done, total=total),
+            judging.at,
         )
     if out is not None:
         save(out, report.markdown(found).encode())
     if as_json:
-        typer.echo(msgspec.json.encode(found).decode())
+        print_json(found)
     else:
         show.aa(found)

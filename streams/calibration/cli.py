@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from msgspec.structs import replace
 
 from schemas.calibration import Calibration
-from schemas.cli_options import AsJson, Config, PrintConfig, Set, settings_from
+from schemas.cli_options import AsJson, DryRun, print_json, with_settings
 from schemas.codec import DecodeError, decode
 from schemas.errors import KbwatchError
-from schemas.settings import KafkaSettings
+from schemas.settings import KafkaSettings, Settings
 from streams.calibration.options import From, Harmful, read_pasts
 from streams.calibration.past import Past, day
 
@@ -24,7 +23,9 @@ _NO_SOURCE = "--from FILE says what to learn from; `kbwatch calibrate --help` sh
 
 
 @app.callback(invoke_without_command=True)
+@with_settings
 def calibrate(
+    settings: Settings,
     context: typer.Context,
     source: From = None,
     harmless: Annotated[
@@ -53,13 +54,8 @@ def calibrate(
     publish: Annotated[
         bool, typer.Option("--publish", help="Put it on kbw-calibration, valid from now.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be learned, write nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
 ) -> None:
     """Learn from harmless roll-outs how much more often a patched node may fail (ρ).
 
@@ -75,7 +71,6 @@ def calibrate(
     """
     if context.invoked_subcommand is not None:
         return
-    settings = settings_from(config, overrides, print_config)
     if not source:
         raise KbwatchError(_NO_SOURCE)
     from streams.calibration import show
@@ -96,7 +91,7 @@ def calibrate(
         printed = show.Printed(
             found.rollouts, len(found.harmless), found.missing, found.margins, made
         )
-        typer.echo(msgspec.json.encode(printed).decode())
+        print_json(printed)
     else:
         show.learned(found)
     if made is None:
@@ -107,14 +102,11 @@ def calibrate(
 
 
 @app.command("publish")
+@with_settings
 def publish_(
-    file: Annotated[Path, typer.Argument(help="What --out wrote.")],
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
+    settings: Settings, file: Annotated[Path, typer.Argument(help="What --out wrote.")]
 ) -> None:
     """Put a calibration on kbw-calibration, valid from now."""
-    settings = settings_from(config, overrides, print_config)
     try:
         made = decode(file.read_bytes(), Calibration)
     except OSError as error:
@@ -125,20 +117,15 @@ def publish_(
 
 
 @app.command("show")
-def show_(
-    as_json: AsJson = False,
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
-) -> None:
+@with_settings
+def show_(settings: Settings, as_json: AsJson = False) -> None:
     """Show the calibrations that are on Kafka."""
-    settings = settings_from(config, overrides, print_config)
     from streams.calibration import show
     from streams.calibration.topic import known
 
     found = asyncio.run(known(settings.kafka))
     if as_json:
-        typer.echo(msgspec.json.encode(found).decode())
+        print_json(found)
     else:
         show.calibrations(found)
 

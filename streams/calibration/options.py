@@ -1,6 +1,6 @@
 """What ``kbwatch calibrate`` and ``kbwatch aa`` are both given."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +19,23 @@ From = Annotated[
         help="Recording of kbw-node-reports (as `kbwatch replay` reads), or a benchmark stream; "
         "a folder of them; repeatable. Recordings are parts of one history.",
         show_default=False,
+    ),
+]
+CalibrationFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        metavar="FILE",
+        help="What `kbwatch calibrate --out` wrote (default: the shipped margins).",
+        show_default=False,
+    ),
+]
+Pinned = Annotated[
+    bool,
+    typer.Option(
+        "--pinned",
+        help="Each case with the calibration of kbw-calibration that it pins, as the detector "
+        "judges it; needs Kafka.",
     ),
 ]
 Harmful = Annotated[
@@ -51,10 +68,8 @@ def read_margins(path: Path | None) -> tuple[Margins, tuple[str, ...]]:
 
 def read_pasts(sources: Sequence[str]) -> list[Past]:
     """All branches of all sources, with a bar on standard error."""
-    from streams.calibration import show
+    from streams.bar import bar
     from streams.calibration.source import pasts
 
-    with show.progress() as bar:
-        task = bar.add_task("reading", total=None)
-        advance: Callable[[], None] = lambda: bar.advance(task)  # noqa: E731
-        return pasts(sources, advance)
+    with bar("reading") as reading:
+        return pasts(sources, reading.advance)

@@ -1,12 +1,9 @@
 """Calibrations and placebo tests, for people at a terminal."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 import typer
 from msgspec import Struct
-from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table as RichTable
 
 from schemas.calibration import Calibration
@@ -69,14 +66,6 @@ def aa(found: Report) -> None:
     typer.echo("")
     _print(page.BRANCH_HEADINGS, page.branch_rows(found))
     typer.echo("\n" + "\n".join(f"- {line}" for line in page.assumptions(found)))
-
-
-@contextmanager
-def progress() -> Iterator[Progress]:
-    """A bar on standard error, where that is a terminal."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield bar
 
 
 def _any(calibration: Calibration) -> Rho:

@@ -33,9 +33,15 @@ class Played(Struct):
 
 
 async def play(
-    settings: Settings, scenario: Scenario, played: Played, on_slice: Callable[[], None]
+    settings: Settings,
+    scenario: Scenario,
+    played: Played,
+    on_slice: Callable[[], None],
+    paused: Callable[[], bool],
 ) -> None:
-    """Send the whole scenario; keeps ``played`` up to date and calls ``on_slice`` now and then."""
+    """Send the whole scenario; keeps ``played`` up to date and calls ``on_slice`` now and then.
+    Nothing is sent while ``paused`` says so.
+    """
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka.bootstrap,
         acks="all",
@@ -66,7 +72,7 @@ async def play(
                 await asyncio.gather(*sent)
                 sent.clear()
                 on_slice()
-                while await lag.records(played.records) > _AHEAD:
+                while paused() or await lag.records(played.records) > _AHEAD:
                     await asyncio.sleep(0.05)
         await asyncio.gather(*sent)
     finally:

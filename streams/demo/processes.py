@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -131,3 +132,16 @@ class LocalKafka:
             raise KbwatchError(reason or f"local Kafka did not {action}")
         found: dict[str, object] = json.loads(answer)
         return found
+
+
+def free_port(wanted: int) -> int:
+    """``wanted`` if nobody listens there on this machine, else any other. Raises KbwatchError."""
+    for port in (wanted, 0):
+        with socket.socket() as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tried.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(tried.getsockname()[1])
+    raise KbwatchError("no port is free on 127.0.0.1")

@@ -15,10 +15,13 @@ from rich.console import Console
 from schemas.clickhouse.socket_store import ask
 from schemas.config import as_toml
 from schemas.errors import KbwatchError
-from schemas.settings import Settings
+from schemas.halts import Delivery, Halt
+from schemas.settings import NocSettings, Settings
 from schemas.topics import NODE_REPORTS, all_topics
+from schemas.verdicts import Verdict
+from streams.demo.picture import Camera
 from streams.demo.player import GroupLag, Played, play
-from streams.demo.processes import LocalKafka, Processes
+from streams.demo.processes import LocalKafka, Processes, free_port
 from streams.demo.real_log import send_real_log
 from streams.demo.story import Story
 from streams.demo.summary import Records, Summary, victims_at, webhook
@@ -43,13 +46,16 @@ _OURS = (
     "staged.txt",
     "story.svg",
     "settings.toml",
+    "noc.png",
 )
 
 
 async def run_demo(
-    settings: Settings, seed: int, harmful: bool, out: Path, record: Path | None
+    settings: Settings, seed: int, harmful: bool, out: Path, record: Path | None, hold: bool
 ) -> int:
-    """Run the whole demo; returns the exit code. Everything it starts it stops again."""
+    """Run the whole demo; returns the exit code. Everything it starts it stops again: at its end,
+    or with ``hold`` on Ctrl-C or SIGTERM.
+    """
     begin_s = time.monotonic()
     loop = asyncio.get_running_loop()
     # SIGTERM stops the demo as Ctrl-C does: through the contexts below.
@@ -68,13 +74,21 @@ async def run_demo(
         (out / "settings.toml").write_text(as_toml(settings))
         for name in ("detector", "halts", "sink"):
             processes.start(name, "schemas", "run", name, "--config", str(out / "settings.toml"))
+        processes.start("noc", "schemas", "noc", "--config", str(out / "settings.toml"))
+        camera = Camera(f"http://127.0.0.1:{settings.noc.port}/", out / "noc.png")
         scenario = Scenario(seed=seed, harmful=harmful)
         played = Played()
         with Story(console, scenario, played) as story:
             story.fleet()
-            watch = Watch(settings.kafka, story.news)
-            async with watch.following():
-                await play(settings, scenario, played, lambda: _tick(story, processes))
+
+            def news(item: Verdict | Halt | Delivery) -> None:
+                story.news(item)
+                if isinstance(item, Delivery) and item.state == "delivered":
+                    camera.shoot()  # all that is to be seen at the halt has happened
+
+            watch = Watch(settings.kafka, news)
+            async with camera, watch.following():
+                await play(settings, scenario, played, lambda: _tick(story, processes), camera.busy)
                 story.stage("waiting until everything is judged and stored")
                 await _settle(settings, played, watch, processes)
                 records = await _records(settings, played)
@@ -112,12 +126,26 @@ async def run_demo(
             )
             staged = watch.staged_at_halt.get(guilty, ())
             _write(out, summary, staged)
+            story.page(camera.url, camera.path, await camera.why_none(), hold)
             story.end(summary, len(staged), out, recording)
             (out / "story.svg").write_text(story.picture("make demo"))
-    problems = summary.failures(harmful)
-    for problem in problems:
-        console.print(f"[bold red]failed[/]     {problem}")
+        problems = summary.failures(harmful)
+        for problem in problems:
+            console.print(f"[bold red]failed[/]     {problem}")
+        if hold:
+            console.print(f"[bold]hold[/]       {camera.url} until Ctrl-C")
+            await _held(processes)
     return 1 if problems else 0
+
+
+async def _held(processes: Processes) -> None:
+    """Wait for Ctrl-C, which ends the demo as it would have ended by itself."""
+    try:
+        while True:
+            processes.check()
+            await asyncio.sleep(1)
+    except asyncio.CancelledError:
+        return
 
 
 def _clear(out: Path) -> None:
@@ -163,6 +191,7 @@ def _settings(settings: Settings, bootstrap: str, out: Path) -> Settings:
             settings.store, path=str(near / "store"), socket=str(near / "data" / "store.sock")
         ),
         halts=replace(settings.halts, policy=str(near / "data" / "policy.toml")),
+        noc=NocSettings(port=free_port(settings.noc.port)),
     )
 
 

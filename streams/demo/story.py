@@ -104,6 +104,12 @@ class Story:
         elif item.state == "delivered":
             self._once("delivery", item.webhook_id, "webhook", f"{item.case} → {item.target}")
 
+    def page(self, url: str, picture: Path, why_none: str, hold: bool) -> None:
+        """Say where the NOC page is, and its picture or why there is none."""
+        where = url if hold else "open it at the end with --hold"
+        shown = f"no picture: {why_none}" if why_none else f"picture in {picture}"
+        self.say("page", f"{where}; {shown}")
+
     def end(self, summary: Summary, staged: int, out: Path, recording: Path) -> None:
         """Sum up, and say where to go on."""
         took_ms = summary.webhook.detect_to_delivery_ms

@@ -2,10 +2,11 @@
 
 import hashlib
 
-from schemas.halts import Halt, Transition
+from schemas.halts import Halt, Scope, Transition
 from schemas.verdicts import Verdict
 from streams.detection.attribution import credible
 from streams.detection.suspects import CHANGE
+from streams.detection.wording import ruled
 from streams.halts.policy import ACCEPT_DEFAULT_CALIBRATION, ACCEPT_UNSIGNED, Policy
 
 _WHO = "policy"
@@ -39,6 +40,7 @@ def decide(verdict: Verdict, existing: Halt | None, policy: Policy, now_ms: int)
     if not objections:
         why = "mode auto: a halt that the policy covers becomes active by itself"
         history = (*history, Transition("active", now_ms, _WHO, why))
+    scope_by: Scope = "rule" if policy.scope == "rule" and verdict.rule else "branch"
     return Halt(
         v=1,
         halt_id=halt_id_of(verdict.fleet, verdict.case),
@@ -49,7 +51,7 @@ def decide(verdict: Verdict, existing: Halt | None, policy: Policy, now_ms: int)
         build=verdict.build,
         state=history[-1].state,
         mode=policy.mode,
-        scope=f"all nodes of branch {verdict.branch}",
+        scope=_scope(verdict, scope_by),
         sentence=verdict.sentence,
         signature=verdict.signature,
         crossing=crossing,
@@ -58,7 +60,19 @@ def decide(verdict: Verdict, existing: Halt | None, policy: Policy, now_ms: int)
         calibration=verdict.calibration,
         trust=verdict.trust,
         history=history,
+        scope_by=scope_by,
+        rule=verdict.rule,
+        blast=verdict.blast,
+        suspects=verdict.suspects,
+        confirmed_against=verdict.confirmed_against,
     )
+
+
+def _scope(verdict: Verdict, scope_by: Scope) -> str:
+    if scope_by == "rule":
+        return f"nodes of branch {verdict.branch} with {ruled(verdict.rule)}"
+    whole = f"all nodes of branch {verdict.branch}"
+    return f"{whole}, though it hits {ruled(verdict.rule)}" if verdict.rule else whole
 
 
 def _objections(verdict: Verdict, policy: Policy) -> list[str]:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from schemas.codec import MAX_MESSAGE_BYTES
 from schemas.halts import Delivery, Halt
+from streams.detection.wording import ruled
 
 RETRY_AFTER_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Waits after the first, second, … failed attempt: Standard Webhooks' schedule, 3.2 days in all."""
@@ -114,7 +115,7 @@ def _body(halt: Halt) -> str:
 
 
 def _message(halt: Halt, staged_nodes: tuple[str, ...]) -> bytes:
-    crossing, left = halt.crossing, halt.left
+    crossing, left, blast = halt.crossing, halt.left, halt.blast
     at = datetime.fromtimestamp(halt.history[-1].at_ms / 1000, UTC)
     message = {
         "type": f"halt.{halt.state}",
@@ -127,6 +128,11 @@ def _message(halt: Halt, staged_nodes: tuple[str, ...]) -> bytes:
             "branch": halt.branch,
             "build": halt.build,
             "scope": halt.scope,
+            "scope_by": halt.scope_by,
+            "rule": halt.rule,
+            "blast": {"nodes": blast.nodes, "staged": blast.staged} if blast else None,
+            "suspects": halt.suspects,
+            "confirmed_against": halt.confirmed_against,
             "sentence": halt.sentence,
             "signature": halt.signature,
             "crossed_ms": crossing.t_ms,
@@ -148,17 +154,23 @@ def _message(halt: Halt, staged_nodes: tuple[str, ...]) -> bytes:
                 "effective": left.effective,
                 "staged_nodes": staged_nodes,
             },
-            "to_do": {
-                "untouched": f"do not offer {halt.kb}",
-                "offered": f"withdraw {halt.kb} before it is installed",
-                "staged": "hold the reboot: these nodes run the old build until they restart",
-                "effective": "watch them; roll back where the service has failed",
-            },
+            "to_do": _to_do(halt),
             "lifted_by": "a person, once the cause is fixed or found to be another; "
             "kbwatch never lifts a halt by itself",
         },
     }
     return orjson.dumps(message, option=orjson.OPT_SORT_KEYS)
+
+
+def _to_do(halt: Halt) -> dict[str, str]:
+    """What the target should do with the nodes that are meant, by where the KB stands on them."""
+    where = f" on nodes with {ruled(halt.rule)}" if halt.scope_by == "rule" else ""
+    return {
+        "untouched": f"do not offer {halt.kb}{where}",
+        "offered": f"withdraw {halt.kb}{where} before it is installed",
+        "staged": f"hold the reboot{where}: these nodes run the old build until they restart",
+        "effective": "watch them; roll back where the service has failed",
+    }
 
 
 def _guarantee(log_threshold: float) -> str:

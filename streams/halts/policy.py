@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 from standardwebhooks.webhooks import Webhook
 
 from schemas.errors import KbwatchError
-from schemas.halts import Mode
+from schemas.halts import Mode, Scope
 
 ACCEPT_UNSIGNED = "I accept that unsigned reports can halt a KB"
 ACCEPT_DEFAULT_CALIBRATION = "I accept that the default calibration can halt a KB"
@@ -34,6 +34,7 @@ _Timeout = Annotated[float, Meta(gt=0, le=60)]
 
 _RIGHT = {
     "mode": '"observe", "approve" or "auto"',
+    "scope": '"branch" or "rule"',
     "kbs": 'a list such as ["KB5062557"], empty for all',
     "branches": 'a list such as ["17763"], empty for all',
     "name": 'lower-case letters, digits and hyphens, such as "pipeline"',
@@ -72,6 +73,8 @@ class Policy(Struct, frozen=True):
     """What becomes of a verdict that says halt. The default observes and tells nobody."""
 
     mode: Mode = "observe"
+    scope: Scope = "branch"
+    """Whom a halt is meant for: the branch, or the nodes under the rule where one is found."""
     match: Match = Match()
     accepts_unsigned: bool = False
     accepts_default_calibration: bool = False
@@ -88,6 +91,7 @@ class _TargetTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
     mode: Mode = "observe"
+    scope: Scope = "branch"
     match: Match = Match()
     acknowledge_unsigned_reports: str = ""
     acknowledge_default_calibration: str = ""
@@ -113,6 +117,7 @@ def load_policy(path: str, environ: Mapping[str, str] | None = None) -> Policy:
     environ = os.environ if environ is None else environ
     return Policy(
         mode=table.mode,
+        scope=table.scope,
         match=table.match,
         accepts_unsigned=bool(table.acknowledge_unsigned_reports),
         accepts_default_calibration=bool(table.acknowledge_default_calibration),

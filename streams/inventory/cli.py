@@ -4,14 +4,13 @@ import asyncio
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
-from schemas.cli_options import AsJson, Config, PrintConfig, Set, settings_from
+from schemas.cli_options import AsJson, DryRun, print_json, with_settings
 from schemas.errors import KbwatchError
 from schemas.inventory import InventoryNode
 from schemas.inventory_csv import COLUMNS, read_nodes, refusal
-from schemas.settings import KafkaSettings
+from schemas.settings import KafkaSettings, Settings
 from streams.inventory.changes import Place, clashes, compare
 
 app = typer.Typer(
@@ -32,21 +31,17 @@ everything: a column that it lacks, covariates too, is empty for all of them.
 
 
 @app.command(help=_LOAD_HELP)
+@with_settings
 def load(
+    settings: Settings,
     file: Annotated[Path, typer.Argument(metavar="NODES.CSV", help="The file.")],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change, write nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove nodes that the file no longer has.")
     ] = False,
     as_json: AsJson = False,
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
 ) -> None:
     """Bring kbw-inventory to what a CSV file says; the help is made of the columns."""
-    settings = settings_from(config, overrides, print_config)
     nodes = read_nodes(file)
     from streams.inventory import show  # what needs Kafka and rich loads when the file is right
     from streams.inventory.topic import read_inventory
@@ -58,39 +53,29 @@ def load(
     if not dry_run:
         _write(settings.kafka, changes.records)
     if as_json:
-        typer.echo(msgspec.json.encode(show.Loaded(changes, written=not dry_run)).decode())
+        print_json(show.Loaded(changes, written=not dry_run))
     else:
         show.changes(changes, dry_run)
 
 
 @app.command("show")
-def show_(
-    as_json: AsJson = False,
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
-) -> None:
+@with_settings
+def show_(settings: Settings, as_json: AsJson = False) -> None:
     """Show the inventory as it is on Kafka."""
-    settings = settings_from(config, overrides, print_config)
     from streams.inventory import show
     from streams.inventory.topic import read_inventory
 
     known = asyncio.run(read_inventory(settings.kafka))
     nodes = [known[place] for place in sorted(known)]
     if as_json:
-        typer.echo(msgspec.json.encode(nodes).decode())
+        print_json(nodes)
     else:
         show.nodes(nodes)
 
 
 def _write(kafka: KafkaSettings, records: list[tuple[Place, InventoryNode | None]]) -> None:
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from streams.bar import bar
     from streams.inventory.topic import write
 
-    # On standard error: standard output may be JSON for a program.
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("writing kbw-inventory", total=len(records))
-        asyncio.run(write(kafka, records, lambda count: progress.advance(task, count)))
+    with bar("writing kbw-inventory", len(records)) as writing:
+        asyncio.run(write(kafka, records, writing.advance))

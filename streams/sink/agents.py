@@ -95,7 +95,8 @@ def _add_agent(app: faust.App, settings: Settings, store: Store, feed: _Feed) ->
         return len(events)
 
     async def agent(stream: StreamT[bytes]) -> None:
-        await work_through(stream, settings.sink.batch, settings.sink.within_s, take)
+        sink = settings.sink
+        await work_through(stream, sink.batch, sink.within_s, take, sink.batch_bytes)
 
     agent.__name__ = feed.name
     channel = app.topic(*map(settings.kafka.topic, feed.topics), key_type=bytes, value_type=bytes)

@@ -5,6 +5,7 @@ The columns are those of ``schemas.clickhouse.tables``, times as integer Unix mi
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -42,10 +43,26 @@ class Taken(NamedTuple, Generic[_T]):
 
 
 class _Bucket(NamedTuple):
+    """Records of one kind, and the messages they came in: each with how many of them."""
+
     records: list[Any]
+    positions: list[int]
     reports: list[NodeReport]
     origins: list[Origin]
-    positions: list[int]
+    counts: list[int]
+
+    def add(
+        self, report: NodeReport, origin: Origin, records: Sequence[Any], positions: Sequence[int]
+    ) -> None:
+        self.records.extend(records)
+        self.positions.extend(positions)
+        self.reports.append(report)
+        self.origins.append(origin)
+        self.counts.append(len(records))
+
+    def repeated(self, values: Iterable[Any]) -> list[Any]:
+        """One value a message → one value a record."""
+        return list(chain.from_iterable(map(repeat, values, self.counts)))
 
 
 _HEADER = ("fleet", "node", "domain", "site")
@@ -81,15 +98,17 @@ _TABLE_OF: dict[type[Record], str] = {
 
 def report_rows(taken: Iterable[Taken[NodeReport]]) -> Rows:
     """Every record of the reports, one row each, in the table of its kind."""
-    buckets = {table: _Bucket([], [], [], []) for table in _TABLE_OF.values()}
+    buckets = {table: _Bucket([], [], [], [], []) for table in _TABLE_OF.values()}
     by_type = {kind: buckets[table] for kind, table in _TABLE_OF.items()}
     for origin, report, _ in taken:
-        for position, record in enumerate(report.records):
-            bucket = by_type[type(record)]
-            bucket.records.append(record)
-            bucket.reports.append(report)
-            bucket.origins.append(origin)
-            bucket.positions.append(position)
+        records = report.records
+        kinds = set(map(type, records))
+        for kind in kinds:
+            if len(kinds) == 1:  # as most reports are: no need to look at each record
+                by_type[kind].add(report, origin, records, range(len(records)))
+            else:
+                places = [at for at, record in enumerate(records) if type(record) is kind]
+                by_type[kind].add(report, origin, [records[at] for at in places], places)
     return {
         table: _record_columns(table, bucket) for table, bucket in buckets.items() if bucket.records
     }
@@ -116,8 +135,8 @@ def verdict_rows(taken: Iterable[Taken[Verdict]]) -> Rows:
             **_fields(
                 verdict,
                 "fleet kb branch build state sentence started_ms asof_ms exposed controls victims "
-                "signature log_e log_e_any log_threshold first_victim_ms victim_nodes reasons "
-                "calibration trust",
+                "signature log_e log_e_any log_c log_h log_threshold first_victim_ms victim_nodes "
+                "reasons calibration trust",
             ),
             **_fields(verdict.power, "observed p_5pct rate_95"),
             "case_id": verdict.case,
@@ -220,9 +239,9 @@ def digest(raw: bytes) -> str:
 def _record_columns(table: str, bucket: _Bucket) -> Columns:
     columns: Columns = {"_index": bucket.positions}
     for name in (*_HEADER, *_OF_REPORT.get(table, ())):
-        columns[name] = list(map(attrgetter(name), bucket.reports))
+        columns[name] = bucket.repeated(map(attrgetter(name), bucket.reports))
     for name, of_origin in _ORIGIN.items():
-        columns[name] = list(map(of_origin, bucket.origins))
+        columns[name] = bucket.repeated(map(of_origin, bucket.origins))
     derived = _DERIVED[table]
     for column in TABLES[table].columns:
         if column.name not in columns:

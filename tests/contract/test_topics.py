@@ -12,7 +12,7 @@ OWN = [t for t in ALL if not t.name.endswith("-dlq")]
 by_name = pytest.mark.parametrize("topic", ALL, ids=lambda t: t.name)
 own_by_name = pytest.mark.parametrize("topic", OWN, ids=lambda t: t.name)
 
-PARTS = ("collectors", "operator", "detector", "halts", "ingest", "sink", "streams")
+PARTS = ("collectors", "operator", "detector", "halts", "ingest", "noc", "sink", "streams")
 
 
 @by_name

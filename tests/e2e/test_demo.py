@@ -17,6 +17,7 @@ from streams.recording import read
 from streams.regbench.scenarios.kb5062557 import Scenario
 from streams.replay import replay
 from tests.e2e.conftest import SEED, Demo, run_demo
+from tests.fixtures.noc_stage import CHROMIUM
 
 pytestmark = pytest.mark.slow
 
@@ -104,6 +105,22 @@ def test_a_replay_of_the_recording_comes_to_the_same(demo: Demo) -> None:
             assert last["state"] == verdict.state
             assert last["log_e"] == pytest.approx(verdict.log_e, abs=1e-6)
             assert last["sentence"] == verdict.sentence
+
+
+def test_the_noc_page_shows_it_until_ctrl_c(demo: Demo) -> None:
+    cards = {card["case"]: card for card in demo.cases["cases"]}
+    guilty = cards[GUILTY]
+    assert guilty["state"] == "halt"
+    assert guilty["halt"] == "active"
+    assert guilty["steps"][0]["kind"] == "victims"
+    assert cards[BENIGN]["state"] == "notice"
+
+
+def test_a_picture_of_the_noc_page_is_taken_where_there_is_a_browser(demo: Demo) -> None:
+    if CHROMIUM.exists():
+        assert (demo.out / "noc.png").read_bytes().startswith(b"\x89PNG")
+    else:
+        assert "no picture: no browser is installed" in demo.text
 
 
 def test_explain_reads_the_recording(demo: Demo) -> None:

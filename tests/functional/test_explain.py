@@ -15,7 +15,7 @@ from tests.fixtures.halts import a_verdict
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Verdict:
     verdict = a_verdict()
-    monkeypatch.setattr(verdicts, "from_recording", lambda _file, _settings: [verdict])
+    monkeypatch.setattr(verdicts, "from_recording", lambda *_: [verdict])
     return verdict
 
 
@@ -44,7 +44,7 @@ def test_it_says_whom_it_suspects_and_whom_it_hits_next(
         rule=("clustered", "csv_bitlocker"),
         blast=Blast(nodes=12, staged=3),
     )
-    monkeypatch.setattr(verdicts, "from_recording", lambda _file, _settings: [verdict])
+    monkeypatch.setattr(verdicts, "from_recording", lambda *_: [verdict])
     result = CliRunner().invoke(app, [verdict.case, str(tmp_path)], env={"COLUMNS": "200"})
     shown = " ".join(result.output.split())
     assert "KB5062557 (90 %), change:driver:mpio=2.1 (10 %)" in shown

@@ -39,7 +39,7 @@ def _openssl(folder: Path, *arguments: str) -> None:
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
-def _authority(folder: Path, name: str) -> None:
+def authority(folder: Path, name: str) -> None:
     _openssl(
         folder,
         *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
@@ -47,7 +47,7 @@ def _authority(folder: Path, name: str) -> None:
     )
 
 
-def _certificate(folder: Path, name: str, subject_alt_name: str) -> None:
+def certificate(folder: Path, name: str, subject_alt_name: str) -> None:
     _openssl(
         folder,
         *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
@@ -63,11 +63,11 @@ def _certificate(folder: Path, name: str, subject_alt_name: str) -> None:
 
 def start(folder: Path) -> SecureKafka:
     """Make certificates, format, start; does not wait until it answers."""
-    _authority(folder, "ca")
-    _authority(folder, "other")
+    authority(folder, "ca")
+    authority(folder, "other")
     # For 127.0.0.1 alone: under the name localhost it must be refused.
-    _certificate(folder, "broker", "IP:127.0.0.1")
-    _certificate(folder, "node", "DNS:node01")
+    certificate(folder, "broker", "IP:127.0.0.1")
+    certificate(folder, "node", "DNS:node01")
     store = folder / "broker-store.pem"
     store.write_text((folder / "broker.key").read_text() + (folder / "broker.pem").read_text())
     ports: list[int] = []

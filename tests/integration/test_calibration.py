@@ -1,9 +1,6 @@
 """A published calibration on a real Kafka: the judge pins it to the cases that begin after it."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +16,7 @@ from schemas.topics import CALIBRATION, NODE_REPORTS, VERDICTS, key
 from schemas.verdicts import Verdict
 from tests.fixtures.calibrations import a_calibration
 from tests.integration.detecting import Detecting
-from tests.integration.workers import ROOT, ends, eventually
+from tests.integration.workers import ends, eventually, kbwatch
 
 pytestmark = pytest.mark.slow
 
@@ -40,27 +37,22 @@ def detecting(kafka_settings: KafkaSettings, tmp_path: Path) -> Iterator[Detecti
 
 
 def calibrate(kafka: KafkaSettings, *words: str, code: int = 0) -> str:
-    environment = {
-        "PYTHONPATH": str(ROOT),
-        "KBW_KAFKA_BOOTSTRAP": kafka.bootstrap,
-        "KBW_KAFKA_NAMESPACE": kafka.namespace,
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "schemas", "calibrate", *words],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == code, done.stderr
-    return done.stdout if code == 0 else done.stderr
+    return kbwatch(kafka, "calibrate", *words, code=code)
 
 
 def publish(kafka: KafkaSettings, folder: Path, name: str, code: int = 0) -> str:
     file = folder / f"{name}.json"
     file.write_bytes(encode(a_calibration(name, 0)))
     return calibrate(kafka, "publish", str(file), code=code)
+
+
+def replayed(kafka: KafkaSettings, folder: Path, *options: str) -> dict[str, str]:
+    """Per case the calibration that a replay of what is on Kafka names."""
+    file = folder / "reports.jsonl.zst"
+    kbwatch(kafka, "record", str(file), "--overwrite")
+    lines = kbwatch(kafka, "replay", str(file), *options).splitlines()
+    verdicts = [decode(line.encode(), Verdict) for line in lines]
+    return {verdict.case: verdict.calibration for verdict in verdicts}
 
 
 async def report(detecting: Detecting, now_ms: int) -> None:
@@ -107,6 +99,8 @@ async def test_a_case_pins_what_was_valid_before_its_first_install(
     detecting.workers.start()
     await report(detecting, int(time.time() * 1000))
     assert await calibrations(detecting) == _EXPECTED
+    assert replayed(detecting.kafka, tmp_path, "--pinned") == _EXPECTED
+    assert set(replayed(detecting.kafka, tmp_path).values()) == {"default"}
 
     publish(detecting.kafka, tmp_path, "later")
     assert detecting.workers.stop_all() == {0}

@@ -1,9 +1,6 @@
 """kbwatch inventory on a real Kafka: what a file changes, and nothing else, is written."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +8,7 @@ import pytest
 
 from schemas.settings import KafkaSettings
 from schemas.topics import INVENTORY
-from tests.integration.workers import ROOT, ends
+from tests.integration.workers import ends, kbwatch
 
 FILE = "node,cluster,site,role,covariate:csv_bitlocker\n"
 
@@ -24,21 +21,7 @@ class Operator:
         self.file = folder / "nodes.csv"
 
     def run(self, *words: str, code: int = 0) -> str:
-        environment = {
-            "PYTHONPATH": str(ROOT),
-            "KBW_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
-            "KBW_KAFKA_NAMESPACE": self.kafka.namespace,
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "schemas", "inventory", *words],
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == code, done.stderr
-        return done.stdout if code == 0 else done.stderr
+        return kbwatch(self.kafka, "inventory", *words, code=code)
 
     def load(self, text: str, *options: str) -> str:
         self.file.write_text(FILE + text)

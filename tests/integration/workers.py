@@ -84,6 +84,27 @@ class Workers:
             process.wait()
 
 
+def kbwatch(kafka: KafkaSettings, *words: str, code: int = 0) -> str:
+    """Run ``kbwatch`` as somebody at a terminal; what it prints, or its complaint if it is to end
+    with another ``code`` than 0.
+    """
+    environment = {
+        "PYTHONPATH": str(ROOT),
+        "KBW_KAFKA_BOOTSTRAP": kafka.bootstrap,
+        "KBW_KAFKA_NAMESPACE": kafka.namespace,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "schemas", *words],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
 def kill(process: subprocess.Popen[bytes], log: Path) -> None:
     """End a worker as a power cut does; fails with its log when it had ended by itself before."""
     process.kill()

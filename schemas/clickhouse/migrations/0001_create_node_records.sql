@@ -11,24 +11,23 @@ CREATE TABLE IF NOT EXISTS node_events
     site LowCardinality(String),
     t_ms DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)),
     channel LowCardinality(String),
-    provider LowCardinality(String),
-    id UInt32,
-    version UInt8,
-    level UInt8,
+    provider LowCardinality(String) CODEC(ZSTD(1)),
+    id UInt32 CODEC(ZSTD(1)),
+    version UInt8 CODEC(ZSTD(1)),
+    level UInt8 CODEC(ZSTD(1)),
     record_id UInt64 CODEC(Delta(8), ZSTD(1)),
-    data Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    data Map(LowCardinality(String), String) CODEC(ZSTD(3)),
     binary String CODEC(ZSTD(1)),
     computer LowCardinality(String),
     about LowCardinality(String),
     _topic_partition LowCardinality(String),
     _offset UInt64 CODEC(Delta(8), ZSTD(1)),
-    _index UInt32,
+    _index UInt32 CODEC(T64, ZSTD(1)),
     _received_ms DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(_received_ms)
 PARTITION BY toYYYYMM(_received_ms)
 ORDER BY (fleet, node, channel, t_ms, record_id, id)
-TTL toDateTime(_received_ms) + INTERVAL 180 DAY
 SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
 
 CREATE TABLE IF NOT EXISTS patch_states
@@ -45,13 +44,12 @@ CREATE TABLE IF NOT EXISTS patch_states
     record_id UInt64 CODEC(Delta(8), ZSTD(1)),
     _topic_partition LowCardinality(String),
     _offset UInt64 CODEC(Delta(8), ZSTD(1)),
-    _index UInt32,
+    _index UInt32 CODEC(T64, ZSTD(1)),
     _received_ms DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(_received_ms)
 PARTITION BY toYYYYMM(_received_ms)
 ORDER BY (fleet, kb, node, t_ms, state, source, record_id)
-TTL toDateTime(_received_ms) + INTERVAL 730 DAY
 SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
 
 CREATE TABLE IF NOT EXISTS boots
@@ -66,13 +64,12 @@ CREATE TABLE IF NOT EXISTS boots
     record_id UInt64 CODEC(Delta(8), ZSTD(1)),
     _topic_partition LowCardinality(String),
     _offset UInt64 CODEC(Delta(8), ZSTD(1)),
-    _index UInt32,
+    _index UInt32 CODEC(T64, ZSTD(1)),
     _received_ms DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(_received_ms)
 PARTITION BY toYYYYMM(_received_ms)
 ORDER BY (fleet, node, t_ms, record_id)
-TTL toDateTime(_received_ms) + INTERVAL 730 DAY
 SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
 
 CREATE TABLE IF NOT EXISTS node_facts
@@ -92,13 +89,12 @@ CREATE TABLE IF NOT EXISTS node_facts
     changes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     _topic_partition LowCardinality(String),
     _offset UInt64 CODEC(Delta(8), ZSTD(1)),
-    _index UInt32,
+    _index UInt32 CODEC(T64, ZSTD(1)),
     _received_ms DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(_received_ms)
 PARTITION BY toYYYYMM(_received_ms)
 ORDER BY (fleet, node, t_ms)
-TTL toDateTime(_received_ms) + INTERVAL 730 DAY
 SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
 
 CREATE TABLE IF NOT EXISTS heartbeats
@@ -119,11 +115,10 @@ CREATE TABLE IF NOT EXISTS heartbeats
     lags_s Map(LowCardinality(String), UInt64) CODEC(ZSTD(1)),
     _topic_partition LowCardinality(String),
     _offset UInt64 CODEC(Delta(8), ZSTD(1)),
-    _index UInt32,
+    _index UInt32 CODEC(T64, ZSTD(1)),
     _received_ms DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(_received_ms)
 PARTITION BY toYYYYMM(_received_ms)
 ORDER BY (fleet, node, t_ms)
-TTL toDateTime(_received_ms) + INTERVAL 30 DAY
 SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;

@@ -17,13 +17,12 @@ CREATE TABLE IF NOT EXISTS onsets
     record_id UInt64 CODEC(Delta(8), ZSTD(1)),
     _topic_partition LowCardinality(String),
     _offset UInt64 CODEC(Delta(8), ZSTD(1)),
-    _index UInt32,
+    _index UInt32 CODEC(T64, ZSTD(1)),
     _received_ms DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(_received_ms)
 PARTITION BY toYYYYMM(_received_ms)
 ORDER BY (fleet, branch, signature, first_ms, node)
-TTL toDateTime(_received_ms) + INTERVAL 730 DAY
 SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
 
 CREATE TABLE IF NOT EXISTS verdicts
@@ -65,11 +64,10 @@ CREATE TABLE IF NOT EXISTS verdicts
     body String CODEC(ZSTD(3)),
     _topic_partition LowCardinality(String),
     _offset UInt64 CODEC(Delta(8), ZSTD(1)),
-    _index UInt32,
+    _index UInt32 CODEC(T64, ZSTD(1)),
     _received_ms DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(_received_ms)
 PARTITION BY toYYYYMM(_received_ms)
 ORDER BY (fleet, case_id, asof_ms, digest)
-TTL toDateTime(_received_ms) + INTERVAL 730 DAY
 SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;

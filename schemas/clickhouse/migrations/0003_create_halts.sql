@@ -28,13 +28,12 @@ CREATE TABLE IF NOT EXISTS halts
     body String CODEC(ZSTD(3)),
     _topic_partition LowCardinality(String),
     _offset UInt64 CODEC(Delta(8), ZSTD(1)),
-    _index UInt32,
+    _index UInt32 CODEC(T64, ZSTD(1)),
     _received_ms DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(_received_ms)
 PARTITION BY toYYYYMM(_received_ms)
 ORDER BY (fleet, case_id, at_ms, halt_id, state, digest)
-TTL toDateTime(_received_ms) + INTERVAL 1825 DAY
 SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
 
 CREATE TABLE IF NOT EXISTS halt_deliveries
@@ -55,11 +54,10 @@ CREATE TABLE IF NOT EXISTS halt_deliveries
     body String CODEC(ZSTD(3)),
     _topic_partition LowCardinality(String),
     _offset UInt64 CODEC(Delta(8), ZSTD(1)),
-    _index UInt32,
+    _index UInt32 CODEC(T64, ZSTD(1)),
     _received_ms DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(_received_ms)
 PARTITION BY toYYYYMM(_received_ms)
 ORDER BY (fleet, case_id, webhook_id)
-TTL toDateTime(_received_ms) + INTERVAL 1825 DAY
 SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;

@@ -11,11 +11,10 @@ CREATE TABLE IF NOT EXISTS dead_letters
     digest String CODEC(ZSTD(1)),
     _topic_partition LowCardinality(String),
     _offset UInt64 CODEC(Delta(8), ZSTD(1)),
-    _index UInt32,
+    _index UInt32 CODEC(T64, ZSTD(1)),
     _received_ms DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(_received_ms)
 PARTITION BY toYYYYMM(_received_ms)
 ORDER BY (origin_topic, origin_partition, origin_offset, digest)
-TTL toDateTime(_received_ms) + INTERVAL 30 DAY
 SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
