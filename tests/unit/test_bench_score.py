@@ -61,6 +61,14 @@ class TestFalseAlarms:
         assert found.blame.bystander_halts.hits == 1
 
 
+    def test_a_symptom_is_to_be_noticed_where_its_kb_is_and_nowhere_else(self) -> None:
+        symptom = KbTruth(BAD, False, ("20348",), "scm/7023/sgrmbroker", (), ())
+        truths = rollout(symptom, KbTruth(GOOD, False, ("14393", "17763")))
+        found = score([decided("notice", 1, branch="20348")], truths).null
+        assert (found.symptoms_noticed.hits, found.symptoms_noticed.of) == (1, 1)
+        assert (found.notices.hits, found.notices.of) == (1, 3)
+
+
 class TestPower:
     def test_victims_are_counted_up_to_and_including_the_crossing(self) -> None:
         found = score([decided("halt", 4, signature="s")], rollout(harmful())).halt

@@ -39,6 +39,8 @@ class Null(Struct, frozen=True):
     halts: Share
     warns: Share
     notices: Share
+    symptoms_noticed: Share
+    """Notices among the cases whose KB has a signature by the truth: harmless, but to be said."""
     halts_per_200: float | None
     halts_per_200_upper: float | None
     warns_per_200: float | None
@@ -178,6 +180,13 @@ def _null(first: First, truths: Truths) -> Null:
         share(sum((case, kind) in first for case in cases), len(cases))
         for kind in ("halt", "warn", "notice")
     )
+    symptoms = [
+        (n, t.kb, b)
+        for n, truth in harmless.items()
+        for t in truth
+        if t.signature
+        for b in t.branches
+    ]
 
     def yearly(value: float | None) -> float | None:
         return None if value is None else PER_YEAR * value
@@ -188,6 +197,7 @@ def _null(first: First, truths: Truths) -> Null:
         halts=halts,
         warns=warns,
         notices=notices,
+        symptoms_noticed=share(sum((case, "notice") in first for case in symptoms), len(symptoms)),
         halts_per_200=yearly(halts.share),
         halts_per_200_upper=yearly(halts.upper),
         warns_per_200=yearly(warns.share),

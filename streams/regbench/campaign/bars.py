@@ -78,7 +78,7 @@ METRICS: dict[str, Callable[[Scores], Measure]] = {
         s.null.warns_per_200, s.null.warns_per_200_upper, s.null.cases
     ),
     "null_halts": lambda s: _upper(s.null.halts),
-    "notices": lambda s: _lower(s.null.notices),
+    "notices": lambda s: _lower(s.null.symptoms_noticed),
 }
 
 FALSE_HALTS = Check("false halts per 200 cases", "halts_per_200", 1.0, 0.0)
