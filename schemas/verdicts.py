@@ -94,7 +94,7 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
     controls: int
     victims: int
     signature: str
-    """The leaf signature that carries most of the wealth, or empty."""
+    """The one that being patched explains best, or empty."""
     log_e: float
     """Current wealth of incidents with impact."""
     log_e_any: float

@@ -40,7 +40,8 @@ def _facts(v: Verdict) -> Table:
         ("victims", _victims(v)),
         ("wealth now", f"E = {_e(v.log_e)} with impact, {_e(v.log_e_any)} of any kind"),
         ("a halt needs", f"E ≥ {_e(v.log_threshold)}, corroborated: {_guarantee(v)}"),
-        *((name, _crossing(c)) for name, c in (("halt", v.halt), ("warn", v.warn)) if c),
+        *([("halt", _crossing(v.halt))] if v.halt else []),
+        *([("warn", _crossing(v.warn, "E_w"))] if v.warn else []),
         *([("notice", _crossing(v.notice))] if v.notice else []),
         *([("corroboration", _corroboration(v))] if v.log_e_within is not None else []),
         *([("suspects", _suspects(v))] if v.suspects else []),
@@ -66,9 +67,9 @@ def _guarantee(v: Verdict) -> str:
     )
 
 
-def _crossing(c: Crossing) -> str:
+def _crossing(c: Crossing, wealth: str = "E") -> str:
     return (
-        f"{_stamp(c.t_ms)}, E = {_e(c.log_e)}: {many(c.victims, 'victim')} in "
+        f"{_stamp(c.t_ms)}, {wealth} = {_e(c.log_e)}: {many(c.victims, 'victim')} in "
         f"{many(c.victim_domains, 'domain')} at {many(c.victim_sites, 'site')}; "
         f"{c.exposed} patched, {c.controls} not, {c.control_victims} of those failed"
     )

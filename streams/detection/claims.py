@@ -1,35 +1,28 @@
 """Names that two failure domains report at the same time.
 
 Until reports are signed anybody may report in a node's name, and the newest sighting counts. So a
-verdict says where that happens: a node that merely moved leaves its old domain's evidence behind,
-but is not seen there any more.
+verdict says where that happens. A node that merely moved is seen in its new domain alone; its old
+domain's evidence stays behind, and is no dispute an hour later.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
 
-from schemas.evidence import DomainEvidence, NodeEvidence
+from schemas.evidence import DomainEvidence
 from streams.detection.chains import HOUR_MS
 
 
 def disputed(evidence: Iterable[DomainEvidence]) -> tuple[str, ...]:
-    """The nodes, by name, that one domain went on seeing for over an hour after another had begun
-    to.
-    """
-    claims: dict[str, list[NodeEvidence]] = defaultdict(list)
+    """The nodes, by name, that two domains saw last within an hour of one another."""
+    last_ms: dict[str, list[int]] = defaultdict(list)
     for part in evidence:
         for node in part.nodes:
-            claims[node.node].append(node)
-    return tuple(sorted(name for name, nodes in claims.items() if _overlap(nodes)))
+            last_ms[node.node].append(node.service[-1][1])
+    return tuple(sorted(name for name, times in last_ms.items() if _close(times)))
 
 
-def _overlap(nodes: list[NodeEvidence]) -> bool:
-    if len(nodes) < 2:
+def _close(times: list[int]) -> bool:
+    if len(times) < 2:
         return False
-    first, *later = sorted(nodes, key=lambda node: node.service[0][0])
-    last_ms = first.service[-1][1]
-    for node in later:
-        if last_ms > node.service[0][0] + HOUR_MS:
-            return True
-        last_ms = max(last_ms, node.service[-1][1])
-    return False
+    *_, second, newest = sorted(times)
+    return newest - second <= HOUR_MS

@@ -1,8 +1,9 @@
 """From wealth over time to notice, warn and halt.
 
 HALT: wealth of incidents with impact reaches 1/α *and* is corroborated: it stays at 3 or more with
-any one site left out (or any one domain that lies in several), or bets within domains alone reach
-20 and stay at 3 or more with any one domain left out. So no single node or domain brings about a
+any one site left out that was hit so far (or any one domain that lies in several, or that is over a
+tenth of the branch), or bets within domains alone reach 20 and stay at 3 or more with any one
+domain left out. So no single node or domain brings about a
 halt alone, whether unlucky or hostile; a single site does only where several of its domains fail in
 the order of their patching.
 WARN: wealth of incidents with impact reaches 100; it ends when the wealth falls below 10.
@@ -10,7 +11,7 @@ NOTICE: wealth of all incidents is where a halt would be, but what happens has n
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property, partial
 
@@ -29,6 +30,7 @@ LOG_WARN = math.log(100)
 _LOG_WARN_ENDS = math.log(10)
 _LOG_LEFT_OUT = math.log(3)
 _LOG_WITHIN = math.log(20)
+_DOMINANT = 0.1
 
 
 class Decision(Struct, frozen=True):
@@ -124,6 +126,7 @@ class _Corroborated:
         self._cohort = cohort
         self._onsets = onsets
         self._margins = margins
+        self._folds: dict[tuple[str | None, str | None, bool], Fold] = {}
         self.path = self._fold(cohort).path()
 
     def first(self, log_threshold: float) -> int | None:
@@ -134,48 +137,84 @@ class _Corroborated:
         return None
 
     def _holds(self, t_ms: int) -> bool:
-        if self._left_out and all(f.at(t_ms) >= _LOG_LEFT_OUT for f in self._left_out):
+        left_out = self._left_out(t_ms)
+        if left_out and all(f.at(t_ms) >= _LOG_LEFT_OUT for f in left_out):
             return True
         # A single domain that lies must not corroborate itself with somebody else's bad luck.
+        inner = self._inner_left_out(t_ms)
         return (
             self.within(t_ms) >= _LOG_WITHIN
-            and bool(self._inner_left_out)
-            and all(f.at(t_ms) >= _LOG_LEFT_OUT for f in self._inner_left_out)
+            and bool(inner)
+            and all(f.at(t_ms) >= _LOG_LEFT_OUT for f in inner)
         )
 
     def without_site(self, t_ms: int) -> float:
-        """Smallest ln E at ``t_ms`` with one site left out, over the sites that were hit, or one
-        hit domain that lies in several sites.
+        """Smallest ln E at ``t_ms`` with one site left out, over the sites that were hit by then,
+        or one domain that could speak for several (``_left_out``).
         """
-        return min((f.at(t_ms) for f in self._left_out), default=0.0)
+        return min((f.at(t_ms) for f in self._left_out(t_ms)), default=0.0)
 
     def within(self, t_ms: int) -> float:
         """ln of the wealth of bets inside domains at ``t_ms``."""
         return self._inner.at(t_ms)
 
+    def _left_out(self, t_ms: int) -> list[Fold]:
+        """Folds without a site that was hit by ``t_ms``; without a hit domain that lies in several
+        sites (a stretched cluster must not be two witnesses); and without a domain of over a tenth
+        of the branch, hit or not: nodes that never fail make others look guilty.
+        """
+        sites, domains = self._hit_since
+        hit = [domain for domain, since_ms in domains.items() if since_ms <= t_ms]
+        doubted = self._stretched.intersection(hit) | self._dominant if hit else frozenset()
+        return [
+            *(self._without(site=s) for s, since_ms in sites.items() if since_ms <= t_ms),
+            *(self._without(domain=domain) for domain in sorted(doubted)),
+        ]
+
+    def _inner_left_out(self, t_ms: int) -> list[Fold]:
+        _, domains = self._hit_since
+        return [
+            self._without(domain=domain, within_domains=True)
+            for domain, since_ms in domains.items()
+            if since_ms <= t_ms
+        ]
+
     @cached_property
-    def _left_out(self) -> list[Fold]:
-        # A stretched cluster, or one whose nodes make up their sites, must not be two witnesses.
+    def _hit_since(self) -> tuple[dict[str, int], dict[str, int]]:
+        """When each site, and each domain, was first hit on an exposed node (Unix ms)."""
+        sites: dict[str, int] = {}
+        domains: dict[str, int] = {}
+        for hit in self.path.hits:
+            if hit.place.age:
+                sites.setdefault(hit.place.site, hit.t_ms)
+                domains.setdefault(hit.place.domain, hit.t_ms)
+        return dict(sorted(sites.items())), dict(sorted(domains.items()))
+
+    @cached_property
+    def _stretched(self) -> frozenset[str]:
         sites: dict[str, set[str]] = defaultdict(set)
         for member in self._cohort.members:
             sites[member.domain].add(member.site)
-        hit = [h.place for h in self.path.hits if h.place.age]
-        stretched = sorted({p.domain for p in hit if len(sites[p.domain]) > 1})
-        return [
-            *(self._fold(self._cohort.without(site=s)) for s in sorted({p.site for p in hit})),
-            *(self._fold(self._cohort.without(domain=domain)) for domain in stretched),
-        ]
+        return frozenset(domain for domain, found in sites.items() if len(found) > 1)
+
+    @cached_property
+    def _dominant(self) -> frozenset[str]:
+        nodes = Counter(member.domain for member in self._cohort.members)
+        limit = _DOMINANT * len(self._cohort.members)
+        return frozenset(domain for domain, n in nodes.items() if n > limit)
 
     @cached_property
     def _inner(self) -> Fold:
         return self._fold(self._cohort, within_domains=True)
 
-    @cached_property
-    def _inner_left_out(self) -> list[Fold]:
-        hit = sorted({h.place.domain for h in self.path.hits if h.place.age})
-        return [
-            self._fold(self._cohort.without(domain=domain), within_domains=True) for domain in hit
-        ]
+    def _without(
+        self, site: str | None = None, domain: str | None = None, *, within_domains: bool = False
+    ) -> Fold:
+        key = site, domain, within_domains
+        if key not in self._folds:
+            rest = self._cohort.without(site=site, domain=domain)
+            self._folds[key] = self._fold(rest, within_domains=within_domains)
+        return self._folds[key]
 
     def _fold(self, cohort: Cohort, *, within_domains: bool = False) -> Fold:
         # Who is left out has no say in what was usual before, either.

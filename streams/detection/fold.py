@@ -137,9 +137,9 @@ class Cohort:
         self._roles = Counter(m.node.role for m in members if m.node.since_ms <= started_ms)
 
     @property
-    def roles(self) -> int:
+    def roles(self) -> frozenset[str]:
         """Roles with a node at the case's start."""
-        return sum(nodes > 0 for nodes in self._roles.values())
+        return frozenset(role for role, nodes in self._roles.items() if nodes > 0)
 
     @property
     def exposure(self) -> Exposure:

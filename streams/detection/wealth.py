@@ -12,7 +12,7 @@ one looks.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from math import log1p
 from operator import add
@@ -61,9 +61,12 @@ Account = tuple[str, str]
 class Wealth:
     """The bets of one case so far, and what they are worth."""
 
-    def __init__(self, margins: Table, roles: int) -> None:
+    def __init__(self, margins: Table, roles: Collection[str]) -> None:
+        """``roles``: those of the case's start. A later one has no account of its own, or anybody
+        who makes up roles would spend more than there is.
+        """
         self._margins = margins
-        self._roles = max(roles, 1)
+        self._roles = frozenset(roles)
         self._rhos: dict[str, Rho] = {}
         self._purses: dict[Account, _Purse] = {}
         self._pooled: dict[str, float] = {}
@@ -86,7 +89,8 @@ class Wealth:
             return False
         accounts = [("", level)]
         if level in _UPPER:
-            accounts.append((place.role, level))
+            if place.role in self._roles:
+                accounts.append((place.role, level))
         elif level not in self._singles:
             if len(self._singles) >= MAX_SIGNATURES:
                 return False
@@ -113,7 +117,7 @@ class Wealth:
             role, level = account
             value = self._purses[account].value()
             if role:
-                self._by_role[account] = value / self._roles
+                self._by_role[account] = value / len(self._roles)
             else:
                 self._pooled[level] = value
         self._stale.clear()

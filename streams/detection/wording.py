@@ -23,12 +23,16 @@ def sentence(v: Verdict) -> str:
     who = (
         f"{crossing.victims} of {crossing.exposed} patched nodes show {v.signature}, "
         f"{crossing.control_victims} of {crossing.controls} unpatched"
+        if v.signature
+        else f"patched nodes ({crossing.exposed}) fail more than unpatched ones "
+        f"({crossing.controls}), with no single signature"
     )
     if v.state == "notice":
         return f"{who}: caused by {blamed(v)}, harmless so far"
     parts = [
         f"{who}; {many(crossing.victim_domains, 'domain')} at "
-        f"{many(crossing.victim_sites, 'site')}, E = {math.exp(min(crossing.log_e, 60)):,.0f}"
+        f"{many(crossing.victim_sites, 'site')}, "
+        f"{'E' if v.halt else 'E_w'} = {math.exp(min(crossing.log_e, 60)):,.0f}"
     ]
     if v.rule:
         parts.append(f"hits {ruled(v.rule)}")
@@ -60,7 +64,7 @@ def reasons(
         elif peak < v.log_threshold:
             out.append(
                 f"not yet a halt: E is {math.exp(peak):.0f} of {math.exp(v.log_threshold):.0f}; "
-                "a warning believes the branch's own past sooner"
+                "E_w believes the branch's own past sooner"
             )
         else:
             out.append("not yet a halt: one site or domain alone brings the evidence")

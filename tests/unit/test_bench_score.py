@@ -60,7 +60,6 @@ class TestFalseAlarms:
         assert found.null.cases == 0
         assert found.blame.bystander_halts.hits == 1
 
-
     def test_a_symptom_is_to_be_noticed_where_its_kb_is_and_nowhere_else(self) -> None:
         symptom = KbTruth(BAD, False, ("20348",), "scm/7023/sgrmbroker", (), ())
         truths = rollout(symptom, KbTruth(GOOD, False, ("14393", "17763")))

@@ -17,6 +17,11 @@ def test_a_node_that_moved_is_seen_in_one_domain_after_the_other() -> None:
     assert disputed(evidence_of([before, after])) == ()
 
 
+def test_a_new_collector_that_reads_the_log_back_disputes_nothing() -> None:
+    before, after = a_node("hv01", "old").lives(until=20 * DAY), a_node("hv01", "new").lives()
+    assert disputed(evidence_of([before, after])) == ()
+
+
 def test_a_node_that_two_domains_go_on_seeing_is_disputed() -> None:
     honest, liar = a_node("hv01", "c1").lives(), a_node("hv01", "c2").lives(since=20 * DAY)
     assert disputed(evidence_of([honest, liar])) == ("hv01",)

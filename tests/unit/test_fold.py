@@ -81,7 +81,7 @@ def folded(onsets: Sequence[NodeOnset], within: bool = False, until: int = CASE_
 
 def expected(*bets: list[int], age: int = 3) -> float:
     """ln E of bets against these counts; ψ is that of a fleet without a past."""
-    wealth, tilt = Wealth(Table(), roles=1), Tilt(people(), {}, T0)
+    wealth, tilt = Wealth(Table(), roles=("hyperv",)), Tilt(people(), {}, T0)
     tilt.advance(T0)
     for counts in bets:
         wealth.bet(ANY, Place("hyperv", "0", "", "", age), counts, tilt.psi(None))
@@ -97,7 +97,7 @@ class TestBets:
         one = folded([onset(2 * DAY, "p00")])
         assert both.at(T0 + 2 * DAY) == one.at(T0 + 2 * DAY), "the second comes an instant later"
         assert both.at(T0 + 2 * DAY + 1) < one.at(T0 + 2 * DAY + 1)
-        wealth, tilt = Wealth(Table(), roles=1), Tilt(people(), {}, T0)
+        wealth, tilt = Wealth(Table(), roles=("hyperv",)), Tilt(people(), {}, T0)
         tilt.advance(T0)
         for age, counts in ((3, [12, 0, 0, 12]), (0, [1, 0, 0, 1])):
             wealth.bet(ANY, Place("hyperv", "0", "", "", age), counts, tilt.psi(None))

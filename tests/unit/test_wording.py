@@ -43,7 +43,7 @@ class TestWhyNotAHalt:
 
     def test_too_little_evidence(self) -> None:
         assert reasons(self.warned, 5.0, {}, ()) == (
-            "not yet a halt: E is 148 of 200; a warning believes the branch's own past sooner",
+            "not yet a halt: E is 148 of 200; E_w believes the branch's own past sooner",
         )
 
     def test_all_of_it_from_one_place(self) -> None:
@@ -54,3 +54,14 @@ class TestWhyNotAHalt:
     def test_another_one_did_it(self) -> None:
         (why,) = reasons(self.warned, 6.0, {"KB5062558": 0.97, "KB5062557": 0.03}, ())
         assert why == "not yet a halt: KB5062558 (97 %) explains it better"
+
+
+def test_a_case_without_a_signature_of_its_own_says_so() -> None:
+    assert sentence(a_verdict(signature="")).startswith(
+        "patched nodes (61) fail more than unpatched ones (118), with no single signature; "
+    )
+
+
+def test_the_wealth_of_a_warning_has_a_name_of_its_own() -> None:
+    crossing = a_verdict().halt
+    assert "E_w = 412" in sentence(a_verdict(state="warn", halt=None, warn=crossing))

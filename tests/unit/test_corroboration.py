@@ -1,0 +1,67 @@
+"""What one domain can't do: halt a harmless KB, or take a true halt back."""
+
+from itertools import chain
+from random import Random
+
+import pytest
+
+from schemas.reports import Boot, Facts, Heartbeat
+from schemas.verdicts import Verdict
+from tests.fixtures.rollouts import SITES, START, Fleet, verdict
+from tests.fixtures.stories import CASE, DAY, HOUR, OLD_BUILD, T0, NodeStory, fleet_of, judged
+
+END = START + 30 * DAY
+BEAT = 8 * HOUR
+
+
+def alive(node: NodeStory, since: int) -> NodeStory:
+    node.heartbeat_s = BEAT // 1000
+    beats = (Heartbeat(t_ms=T0 + t) for t in range(since, END, BEAT))
+    return node.says(
+        Boot(t_ms=T0 + since, build=OLD_BUILD), Facts(t_ms=T0 + since, role="hyperv"), *beats
+    )
+
+
+def harmless(seed: int) -> Fleet:
+    """120 nodes at four sites, all patched within ten days, each failing once in 90 days."""
+    random = Random(seed)
+    fleet = fleet_of(30, 4, SITES)
+    for i, cluster in enumerate(fleet):
+        for j, node in enumerate(cluster):
+            alive(node, 0).patched(START + i // 6 * 2 * DAY + j * HOUR)
+            t = random.expovariate(1 / (90 * DAY))
+            while t < END:
+                node.crashes("ClusSvc", int(t), times=3)
+                t += random.expovariate(1 / (90 * DAY))
+    return fleet
+
+
+@pytest.mark.parametrize("seed", [1, 3, 4])
+def test_a_domain_of_nodes_that_never_fail_makes_nobody_guilty(seed: int) -> None:
+    """Their history is too short for a noise class, and long enough to say that they are well."""
+    idle = [alive(NodeStory(f"i{k}", "idle", "zzz"), START - 29 * DAY) for k in range(200)]
+    found = judged(chain(chain.from_iterable(harmless(seed)), idle))[CASE]
+    assert found.log_e > found.log_threshold, "it would, but for corroboration"
+    assert found.state == "warn"
+
+
+def two_sites_fail(later: bool) -> Verdict:
+    """Patched are two sites, and one node where nearly all unpatched ones are: it fails last."""
+    fleet = fleet_of(60, 4, ("fra", "ams", "dub", "dub", "dub", "dub"))
+    for i, cluster in enumerate(fleet):
+        for j, node in enumerate(cluster):
+            node.heartbeat_s = BEAT // 1000
+            node.lives(until=50 * DAY)
+            if i % 6 < 2 or (i == 2 and j == 0):
+                node.patched(START + j * HOUR)
+    for k in range(14):
+        fleet[k // 2 * 6 + k % 2][0].crashes("ClusSvc", START + (26 + 7 * k) * HOUR, times=6)
+    if later:
+        fleet[2][0].crashes("ClusSvc", START + 12 * DAY, times=6)
+    return verdict(fleet)
+
+
+def test_what_fails_later_takes_no_halt_back() -> None:
+    before = two_sites_fail(later=False).halt
+    assert before is not None
+    assert two_sites_fail(later=True).halt == before
