@@ -39,6 +39,11 @@ class Grafana:
         """Raises KbwatchError when the address or the token can't be used."""
         if not settings.url:
             raise KbwatchError("grafana.url is not set: where is Grafana?")
+        if "@" in settings.url:
+            raise KbwatchError(
+                "grafana.url: leave out the user name and password; the token is what counts, see "
+                "grafana.token_file"
+            )
         parts = urlsplit(settings.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise KbwatchError(f"grafana.url {settings.url}: write it as https://grafana.example/")

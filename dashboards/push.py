@@ -1,12 +1,14 @@
 """Bring a Grafana to what the code says: folder, data source, boards, alert rules.
 
-Idempotent: what is so already is left alone, so a second push changes nothing. "So already" means
-that everything we say is there; what Grafana adds of itself (ids, versions, defaults) is its own.
+Idempotent: what is so already is left alone, so a second push changes nothing but the data source,
+whose password is always sent. "So already" means that everything we say is there; what Grafana adds
+of itself (ids, versions, defaults) is its own.
 """
 
 import difflib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -15,6 +17,7 @@ from dashboards import alerts
 from dashboards.boards.source import TYPE, UID
 from dashboards.build import board_files, plain
 from dashboards.client import Grafana, Json
+from schemas.errors import KbwatchError
 from schemas.secret import read_secret
 from schemas.settings import Settings
 
@@ -82,6 +85,9 @@ def data_source(settings: Settings) -> Json | None:
     password = read_secret(
         "grafana.store_password", grafana.store_password_file, grafana.store_password_env
     )
+    secrets = {"password": password} if password else {}
+    if store.ca_file:
+        secrets["tlsCACert"] = _read_ca(store.ca_file)
     return {
         "uid": UID,
         "name": "kbwatch",
@@ -92,10 +98,11 @@ def data_source(settings: Settings) -> Json | None:
             "port": store.port or (9440 if store.tls else 9000),
             "protocol": "native",
             "secure": store.tls,
+            "tlsAuthWithCACert": bool(store.ca_file),
             "username": grafana.store_user,
             "defaultDatabase": store.database,
         },
-        "secureJsonData": {"password": password} if password else {},
+        "secureJsonData": secrets,
     }
 
 
@@ -129,8 +136,8 @@ def _source(grafana: Grafana, source: Json, dry_run: bool) -> Change:
     action: Action = "create" if there is None else "update"
     if there is not None:
         shown = {key: value for key, value in source.items() if key != "secureJsonData"}
-        kept = there.get("secureJsonFields") or {}
-        if holds(there, shown) and all(kept.get(name) for name in source["secureJsonData"]):
+        # Grafana never shows a secret, so nobody can tell whether it still has the right one.
+        if holds(there, shown) and not source["secureJsonData"]:
             action = "same"
     if not dry_run and action == "create":
         grafana.create_source(source)
@@ -162,6 +169,14 @@ def _rule(grafana: Grafana, rule: Json, dry_run: bool) -> Change:
     elif not dry_run and action == "update":
         grafana.update_rule(rule)
     return Change(action, "alert rule", rule["uid"])
+
+
+def _read_ca(path: str) -> str:
+    try:
+        return Path(path).read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not PEM"
+        raise KbwatchError(f"store.ca_file {path}: {reason}") from None
 
 
 def _diff(name: str, there: Json | None, wanted: Json) -> list[str]:

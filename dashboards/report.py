@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 
 import jinja2
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dashboards.noc.book import Book
 from dashboards.noc.cases import Case
-from dashboards.noc.model import LETTERS, CaseCard, HaltCard, SourceAge
+from dashboards.noc.gate import Question
+from dashboards.noc.model import LETTERS, CaseCard, GateView, HaltCard, SourceAge
 from dashboards.report_plots import minutes_to_halt, shares, wealth_plot
 
 _STATES = {letter: state for state, letter in LETTERS.items()}
@@ -65,8 +67,12 @@ def report(book: Book, case: Case, made_ms: int) -> Report:
     for name, letter in case.map.letters().items():
         node = book.fleet.nodes[case.branch[0], name]
         places[node.site, not node.cluster, node.cluster].append(Cell(name, _STATES[letter]))
+    verdict = case.verdict
+    asked = Question(kb=verdict.kb, branch=verdict.branch, fleet=verdict.fleet)
+    gate = book.gate(asked, made_ms)
     return Report(
-        card=book.cases.whole(case),
+        # A card is kept until something changes; how old the evidence is changes by itself.
+        card=replace(book.cases.whole(case), gate=GateView(gate.answer, gate.reasons)),
         halt=book.cases.halt_card(case.id),
         matrix=tuple(
             Cells(site, cluster, tuple(cells))

@@ -62,8 +62,8 @@ class Gate(Struct, frozen=True):
     reasons: tuple[str, ...]
     """Why, most weighty first; of a go what it rests on."""
     observed: int
-    """Distinct comparable nodes on which the KB has been in effect for 24 h, without a failure that
-    counts against it."""
+    """Distinct nodes, of the waiting kind that has fewest, on which the KB has been in effect for
+    24 h and that are not among the victims of its case."""
     needed: int
     p_5pct: float
     """The probability that a failure of 5 % of nodes would have shown on them."""

@@ -10,7 +10,7 @@ from msgspec import Struct
 from dashboards.noc.answers import CaseDetail, CaseList, HaltList, NodeList, NodeRow
 from dashboards.noc.cards import case_id
 from dashboards.noc.cases import Case
-from dashboards.noc.gate import Question, answer
+from dashboards.noc.gate import Question
 from dashboards.noc.model import LETTERS, CaseCells
 from dashboards.noc.questions import CasesAsked, NodesAsked
 from dashboards.noc.sightings import Node
@@ -103,12 +103,7 @@ async def _gate(request: web.Request) -> web.Response:
     if not site.reading.connected:
         # What was true before Kafka went away may not be true now.
         return refused(503, "Kafka does not answer: nothing is known of now")
-    now_ms = site.clock_ms()
-    branch = (asked.fleet, asked.branch)
-    heard_ms = site.book.evidence_ms(branch)
-    age_s = (now_ms - heard_ms) / 1000 if heard_ms else None
-    known = site.book.cases.known(*branch, evidence_age_s=age_s)
-    return answered(answer(asked, known, site.book.terms, now_ms))
+    return answered(site.book.gate(asked, site.clock_ms()))
 
 
 def _asked(request: web.Request, kind: type[T]) -> T | web.Response:

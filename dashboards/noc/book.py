@@ -1,15 +1,18 @@
 """All that the page knows, record by record; no Kafka, no web, no clock."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
+from dashboards.noc.answers import Gate
 from dashboards.noc.cards import case_id
 from dashboards.noc.casemap import CaseMap, worst
 from dashboards.noc.cases import Case, Cases
 from dashboards.noc.fleet import Branch, Fleet, NodeKey
-from dashboards.noc.gate import Terms
+from dashboards.noc.gate import GONE_MS, Question, Terms, answer
 from dashboards.noc.model import (
     HEALTH_KEPT,
     LETTERS,
@@ -33,14 +36,27 @@ from schemas.verdicts import Verdict
 TOPICS = (VERDICTS, HALTS, HALT_DELIVERIES, EVIDENCE, INVENTORY, HEALTH)
 """What the page is made of, short names."""
 
+_JUDGED_BY = {VERDICTS: "the verdict on", HALTS: "the halt of", EVIDENCE: "the evidence of"}
+"""Without these the gate can't judge; what a record of each is called."""
+
 _log = structlog.get_logger(__name__)
+
+
+class _Heard(Struct, frozen=True, gc=False):
+    """When Kafka got the newest evidence of a domain, and what that says of time."""
+
+    append_ms: int
+    last_ms: int
+    beats: bool
+    """Whether any of its nodes sends heartbeats."""
 
 
 class Book:
     """Takes records, tells what changed for those who look.
 
-    Law: what it shows is a function of the newest record of each key (and, for a case's history, of
-    the verdicts before it), so reading a topic again changes nothing.
+    Law: what it shows is a function of the newest record of each key (and, for a case's history and
+    for what became of a closed case, of the verdicts before it), so reading a topic again changes
+    nothing.
     """
 
     def __init__(self, terms: Terms) -> None:
@@ -51,7 +67,7 @@ class Book:
         self._notes: dict[tuple[str, str, str], HealthNote] = {}
         self._newest_ms = dict.fromkeys(TOPICS, 0)
         self._refused = dict.fromkeys(TOPICS, 0)
-        self._evidence_ms: dict[Branch, int] = {}
+        self._heard: dict[Branch, dict[bytes, _Heard]] = defaultdict(dict)
         self._news = News(self.cases, self.wall)
         self._branches: dict[NodeKey, Branch] = {}
         # While old records are read a node changes many times, and nobody looks.
@@ -66,16 +82,21 @@ class Book:
         }
 
     def take(self, topic: str, name: bytes | None, value: bytes | None, append_ms: int) -> None:
-        """One record of a topic (short name); what can't be used is counted and left out."""
+        """One record of a topic (short name); what can't be used is counted and left out, and the
+        gate is told that it is missing.
+        """
         self._newest_ms[topic] = max(self._newest_ms[topic], append_ms)
+        readable = False
         try:
             self._takers[topic](name or b"", value, append_ms)
+            readable = True
         except DecodeError as error:
             self._refused[topic] += 1
             _log.warning("record skipped", topic=topic, key=repr(name), error=str(error))
         except Exception:  # a record that breaks us must not stop the others
             self._refused[topic] += 1
             _log.exception("record failed", topic=topic, key=repr(name))
+        self._read(topic, name or b"", readable)
 
     def opened(self) -> None:
         """All that was there when reading began has been taken: from now on changes are told."""
@@ -132,8 +153,23 @@ class Book:
         )
 
     def evidence_ms(self, branch: Branch) -> int:
-        """When Kafka got the newest evidence of a branch; 0: never."""
-        return self._evidence_ms.get(branch, 0)
+        """Since when nine tenths of a branch's living domains have had newer evidence, by Kafka's
+        time; 0: none is known. Where some nodes send heartbeats only their domains count: others
+        may have nothing to say for long.
+        """
+        gone_ms = self.fleet.time_ms(branch) - GONE_MS
+        living = [one for one in self._heard.get(branch, {}).values() if one.last_ms > gone_ms]
+        counted = [one for one in living if one.beats] or living
+        times = sorted(one.append_ms for one in counted)
+        return times[(len(times) - 1) // 10] if times else 0
+
+    def gate(self, asked: Question, now_ms: int) -> Gate:
+        """The gate's answer as of ``now_ms``, by Kafka's clock."""
+        branch = (asked.fleet, asked.branch)
+        heard_ms = self.evidence_ms(branch)
+        age_s = (now_ms - heard_ms) / 1000 if heard_ms else None
+        known = self.cases.known(*branch, evidence_age_s=age_s, cluster=asked.cluster)
+        return answer(asked, known, self.terms, now_ms)
 
     def newest_ms(self) -> int:
         """The newest instant that any verdict speaks of; 0 for none."""
@@ -196,11 +232,17 @@ class Book:
 
     def _evidence(self, name: bytes, value: bytes | None, append_ms: int) -> None:
         part = None
+        branch, _ = _place_of(EVIDENCE, name)
         if value is not None:
             part = contribution(value)
             _check(name, part.fleet, part.branch, part.domain)
-            branch = (part.fleet, part.branch)
-            self._evidence_ms[branch] = max(self.evidence_ms(branch), append_ms)
+            self._heard[branch][name] = _Heard(
+                append_ms,
+                max((node.last_ms for node in part.nodes), default=0),
+                any(node.wait_ms >= 0 for node in part.nodes),
+            )
+        else:
+            self._heard[branch].pop(name, None)
         self._touched(self.fleet.contribute(name, part))
 
     def _listed(self, name: bytes, value: bytes | None, append_ms: int) -> None:
@@ -217,6 +259,16 @@ class Book:
         note = HealthNote(said.app, said.kind, said.severity, said.message, said.at_ms, said.topic)
         self._notes[note.app, note.kind, note.topic] = note
         self._news.tell("health", note)
+
+    def _read(self, topic: str, name: bytes, readable: bool) -> None:
+        """Remember that the newest record of a key can't be read, or that it can."""
+        if topic not in _JUDGED_BY:
+            return
+        branch, label = _place_of(topic, name)
+        missing = self.cases.unreadable[branch]
+        if readable == (label in missing):
+            missing ^= {label}
+            self._others(branch)
 
     def _others(self, branch: Branch) -> None:
         """What the gate says of the cases of a branch may have changed."""
@@ -262,6 +314,15 @@ class Book:
         if letter is not None:
             self._news.cell(case.id, case.branch[0], name, letter)
             self._news.card_later(case.id)
+
+
+def _place_of(topic: str, name: bytes) -> tuple[Branch, str]:
+    """The branch that the key of a verdict, a halt or evidence is about, and what to call it."""
+    fleet, _, rest = name.decode(errors="replace").partition("|")
+    if topic == EVIDENCE:
+        branch, _, domain = rest.partition("|")
+        return (fleet, branch), f"{_JUDGED_BY[topic]} {domain}"
+    return (fleet, rest.partition("@")[2]), f"{_JUDGED_BY[topic]} {rest}"
 
 
 def _id(name: bytes) -> str:

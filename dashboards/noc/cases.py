@@ -48,6 +48,9 @@ class Cases:
         """By case id, with Kafka's time."""
         self.deliveries: dict[str, Delivery] = {}
         """By webhook id, without their bodies."""
+        self.unreadable: dict[Branch, set[str]] = defaultdict(set)
+        """Records that the gate would need and nobody here can read, until a newer one comes."""
+        self._ended: dict[str, Verdict] = {}
 
     def halt_card(self, name: str) -> HaltCard | None:
         """The card of a case's halt, if it has one."""
@@ -71,14 +74,17 @@ class Cases:
         """A new case."""
         case = Case(verdict, received_ms)
         self._cases[case.id] = self._branches[case.branch][case.id] = case
+        self._ended.pop(case.id, None)
         return case
 
     def close(self, name: str) -> Case | None:
-        """Forget a case."""
+        """Forget a case, but not that it was closed at WARN or HALT."""
         self._cards.pop(name, None)
         case = self._cases.pop(name, None)
         if case is not None:
             self._branches[case.branch].pop(name)
+            if case.verdict.state in ("warn", "halt"):
+                self._ended[name] = case.verdict
         return case
 
     def of_branch(self, branch: Branch) -> Collection[Case]:
@@ -110,8 +116,10 @@ class Cases:
         fleet = case.branch[0]
         return next_steps(case.verdict, case.map, lambda n: self._fleet.nodes.get((fleet, n)))
 
-    def known(self, fleet: str, branch: str, evidence_age_s: float | None) -> Known:
-        """What the gate needs to know of a branch."""
+    def known(
+        self, fleet: str, branch: str, evidence_age_s: float | None, cluster: str = ""
+    ) -> Known:
+        """What the gate needs to know of a branch, and of a cluster if one is asked about."""
         mine = (fleet, branch)
         return Known(
             verdicts=[case.verdict for case in self.of_branch(mine)],
@@ -120,6 +128,13 @@ class Cases:
             silent=frozenset(self._silent(fleet)),
             asof_ms=self._fleet.time_ms(mine),
             evidence_age_s=evidence_age_s,
+            ended=[v for v in self._ended.values() if (v.fleet, v.branch) == mine],
+            unreadable=frozenset(self.unreadable.get(mine, ())),
+            mates=[
+                node
+                for (of, _), node in self._fleet.nodes.items()
+                if cluster and of == fleet and node.cluster == cluster
+            ],
         )
 
     def _made(self, case: Case, steps: tuple[NextStep, ...]) -> CaseCard:

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -41,8 +42,9 @@ async def ask(
     """GET ``path`` of the server at ``url`` as ``kind``.
 
     Raises UnavailableError when there is no answer or none that can be used, KbwatchError when the
-    question, the token or a file is wrong.
+    question, the token or a file is wrong, and when a secret would be seen on its way.
     """
+    _check(url, bool(token_file))
     headers = {"Authorization": f"Bearer {_read(token_file)}"} if token_file else {}
     tls = _tls(ca_file) if ca_file else True
     timeout = aiohttp.ClientTimeout(total=timeout_s)
@@ -56,7 +58,7 @@ async def ask(
         ):
             status, body = response.status, await response.read()
     except aiohttp.InvalidURL:
-        raise KbwatchError(f"{url!r} is no URL such as https://noc.example:8710") from None
+        raise _no_url(url) from None
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise UnavailableError(
             f"{where} does not answer: {str(error) or type(error).__name__}"
@@ -70,6 +72,26 @@ async def ask(
     if status in (400, 401, 403, 404, 421):
         raise KbwatchError(said)
     raise UnavailableError(said)
+
+
+def _check(url: str, has_token: bool) -> None:
+    if "@" in url:
+        raise KbwatchError(
+            "the URL of the NOC server has a user name or password in it: leave it out, a token "
+            "comes from --token-file"
+        )
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise _no_url(url) from None
+    if has_token and parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise KbwatchError(
+            f"{url}: https only, or on this machine: the token would go over the net in clear"
+        )
+
+
+def _no_url(url: str) -> KbwatchError:
+    return KbwatchError(f"{url!r} is no URL such as https://noc.example:8710")
 
 
 def _problem(body: bytes) -> str:

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
+from msgspec import Struct
+
 from dashboards.noc.sightings import Contribution, Node, by_inventory, unheard
 from schemas.inventory import InventoryNode
 
@@ -12,6 +14,13 @@ Branch = tuple[str, str]
 """(fleet, branch)."""
 
 _NOTHING: frozenset[bytes] = frozenset()
+
+
+class _Part(Struct, frozen=True):
+    """A contribution with its nodes by name."""
+
+    version: tuple[int, int]
+    nodes: dict[NodeKey, Node]
 
 
 class Fleet:
@@ -24,7 +33,7 @@ class Fleet:
     def __init__(self) -> None:
         self.nodes: dict[NodeKey, Node] = {}
         self.silent: set[NodeKey] = set()
-        self._parts: dict[bytes, Contribution] = {}
+        self._parts: dict[bytes, _Part] = {}
         self._in: dict[NodeKey, frozenset[bytes]] = {}
         self._listed: dict[NodeKey, InventoryNode] = {}
         self._time_ms: dict[Branch, int] = {}
@@ -48,14 +57,14 @@ class Fleet:
         elif known is not None and part.version < known.version:
             return set()
         else:
-            self._parts[name] = part
-        before = {(node.fleet, node.node) for node in known.nodes} if known else set()
-        after = {(node.fleet, node.node) for node in part.nodes} if part else set()
-        for key in before - after:
+            self._parts[name] = _Part(part.version, _by_key(part.nodes))
+        before = known.nodes if known else {}
+        after = self._parts[name].nodes if part else {}
+        for key in before.keys() - after.keys():
             self._in[key] = self._in.get(key, _NOTHING) - {name}
-        for key in after - before:
+        for key in after.keys() - before.keys():
             self._in[key] = self._in.get(key, _NOTHING) | {name}
-        return {key for key in before | after if self._refresh(key)}
+        return {key for key in before.keys() | after.keys() if self._refresh(key)}
 
     def enlist(self, key: NodeKey, listed: InventoryNode | None) -> set[NodeKey]:
         """Take the inventory's word on a node (None: it left the list); the nodes it touches."""
@@ -120,12 +129,18 @@ class Fleet:
 
     def _newest(self, key: NodeKey) -> Node | None:
         listed = self._listed.get(key)
-        seen = max(self._named(key), key=lambda n: (n.last_ms, n.cluster, n.branch), default=None)
+        named = [self._parts[name].nodes[key] for name in self._in.get(key, _NOTHING)]
+        seen = max(named, key=_recency, default=None)
         if seen is None:
             # Nodes that only shippers speak for may be listed without ever being heard of.
             return unheard(listed) if listed is not None and listed.collector else None
         return by_inventory(seen, listed) if listed is not None else seen
 
-    def _named(self, key: NodeKey) -> Iterable[Node]:
-        for name in self._in.get(key, _NOTHING):
-            yield from (node for node in self._parts[name].nodes if node.node == key[1])
+
+def _recency(node: Node) -> tuple[int, str, str]:
+    return node.last_ms, node.cluster, node.branch
+
+
+def _by_key(nodes: Iterable[Node]) -> dict[NodeKey, Node]:
+    # Of a node that is named twice the newest holds.
+    return {(node.fleet, node.node): node for node in sorted(nodes, key=_recency)}

@@ -1,13 +1,13 @@
 """The gate: may a patch pipeline go on with a KB? Pure: what is known goes in, an answer comes out.
 
 *No-go* where a case of the KB is at WARN or HALT, where a halt is proposed or active, or where the
-KB is one of those that may have caused another case. *Go* only where at least 59 distinct
-comparable nodes have run the KB for 24 h (a failure of 5 % of nodes would have shown with
-probability .95), every kind of node that waits is among them, and the evidence is fresh. All else
-is *inconclusive*, and says what the nodes seen so far could have shown.
+KB is one of those that may have caused another case. *Go* only where the detector has judged the
+KB, at least 59 distinct nodes of every kind that waits have run it for 24 h (a failure of 5 % of
+nodes would have shown with probability .95), and verdict and evidence are fresh and readable. All
+else is *inconclusive*, and says what the nodes seen so far could have shown.
 
 ``cluster`` adds an interlock without statistics: no-go until the node of that cluster that was
-patched last has come back and stayed well.
+changed last has come back and the cluster has stayed well.
 """
 
 from collections import Counter
@@ -26,6 +26,9 @@ from schemas.verdicts import Verdict
 
 NEEDED = 59
 """Nodes without a failure that rule out a failure of 5 % with probability .95."""
+
+GONE_MS = 7 * 86_400_000
+"""What was last seen so long before its branch's time is out of service, as for the detector."""
 
 _CREDIBLE = 0.95
 _DAY_MS = 86_400_000
@@ -57,7 +60,13 @@ class Known(Struct, frozen=True):
     silent: frozenset[str]
     asof_ms: int
     evidence_age_s: float | None
-    """Seconds since Kafka got the newest evidence; None: not asked."""
+    """Seconds since nine tenths of the living domains had newer evidence; None: not asked."""
+    ended: Sequence[Verdict] = ()
+    """The last ones of cases that were closed at WARN or HALT."""
+    unreadable: Collection[str] = ()
+    """Verdicts, halts and evidence of the branch whose newest record can't be read."""
+    mates: Collection[Node] = ()
+    """The nodes of the cluster that is asked about, of all branches."""
 
 
 class Terms(Struct, frozen=True):
@@ -78,11 +87,13 @@ def answer(asked: Question, known: Known, terms: Terms, now_ms: int) -> Gate:
     findings = [
         *_accusations(asked, known),
         *(_interlock(asked, known, terms) if asked.cluster else ()),
+        *_ignorance(known),
+        *_judgement(asked, known, terms),
         *_freshness(known, terms),
         _coverage(asked, known, waiting, observed),
     ]
     worst = min((found for found, _ in findings), key=_WORST.index)
-    count = len(observed)
+    count = _weakest(waiting, observed)
     return Gate(
         answer=worst,
         kb=asked.kb,
@@ -147,7 +158,41 @@ def _accusations(asked: Question, known: Known) -> list[_Finding]:
                     f"{verdict.state.upper()} ({share:.0f} %)",
                 )
             )
+    for verdict in known.ended:
+        if verdict.kb == asked.kb and verdict.case not in settled:
+            out.append(
+                (
+                    "no-go",
+                    f"{verdict.case} was closed at {verdict.state.upper()}: {verdict.sentence}",
+                )
+            )
     return out
+
+
+def _ignorance(known: Known) -> list[_Finding]:
+    if not known.unreadable:
+        return []
+    what = _some(sorted(known.unreadable))
+    return [("inconclusive", f"can't be read: {what}: upgrade this server, or see its log")]
+
+
+def _judgement(asked: Question, known: Known, terms: Terms) -> list[_Finding]:
+    mine = [verdict for verdict in known.verdicts if verdict.kb == asked.kb]
+    if not mine:
+        return [("inconclusive", f"the detector has not judged {asked.kb}, or its case is closed")]
+    # The detector's own measure: every verdict is published anew when this time moves on.
+    seen = sorted(n.last_ms for n in known.nodes if n.last_ms > known.asof_ms - GONE_MS)
+    heard_ms = seen[(len(seen) - 1) // 2] if seen else 0
+    behind_s = (heard_ms - min(verdict.asof_ms for verdict in mine)) / 1000
+    if behind_s <= terms.stale_after_s:
+        return []
+    return [
+        (
+            "inconclusive",
+            f"the verdict on {asked.kb} is {behind_s / 60:.0f} min behind the evidence: is the "
+            "detector running?",
+        )
+    ]
 
 
 def _freshness(known: Known, terms: Terms) -> list[_Finding]:
@@ -157,81 +202,93 @@ def _freshness(known: Known, terms: Terms) -> list[_Finding]:
     return [
         (
             "inconclusive",
-            f"nothing new was heard of this branch for {age_s / 60:.0f} min: is the detector "
-            "running, and do the nodes report?",
+            f"nothing new was heard of a tenth of this branch or more for {age_s / 60:.0f} min: is "
+            "the detector running, and do the nodes report?",
         )
     ]
 
 
-def _compared(asked: Question, known: Known) -> tuple[Counter[str], list[Node]]:
-    """Nodes that wait for the KB by kind, and those of the same kinds that ran it for 24 h."""
-    order = max((build_order(v.build) for v in known.verdicts if v.kb == asked.kb), default=(0, 0))
+def _compared(asked: Question, known: Known) -> tuple[Counter[str], Counter[str]]:
+    """By kind: nodes that wait for the KB, and those that ran it for 24 h and are no victims."""
+    mine = [verdict for verdict in known.verdicts if verdict.kb == asked.kb]
+    order = max((build_order(verdict.build) for verdict in mine), default=(0, 0))
+    # A notice is harmless so far: its victims have not failed.
+    victims = {name for v in mine if v.state != "notice" for name in v.victim_nodes}
     kb, ring = asked.kb, asked.ring
     waiting: Counter[str] = Counter()
-    ran = []
+    observed: Counter[str] = Counter()
     for node in known.nodes:
         patch = node.patches.get(kb)
         if patch is not None and patch.state in REACHED:
-            if min(node.last_ms, patch.end_ms or node.last_ms) - patch.t_ms >= _DAY_MS:
-                ran.append(node)
+            ran_ms = min(node.last_ms, patch.end_ms or node.last_ms) - patch.t_ms
+            if ran_ms >= _DAY_MS and node.node not in victims:
+                observed[node.kind] += 1
         elif (not ring or ring == node.ring) and not already_there(order, node):
             waiting[node.kind] += 1
-    return waiting, [node for node in ran if not waiting or node.kind in waiting]
+    return waiting, observed
+
+
+def _weakest(waiting: Counter[str], observed: Counter[str]) -> int:
+    """How many nodes of the waiting kind that was tried least have been observed."""
+    return min((observed[kind] for kind in waiting), default=observed.total())
 
 
 def _coverage(
-    asked: Question, known: Known, waiting: Counter[str], observed: Sequence[Node]
+    asked: Question, known: Known, waiting: Counter[str], observed: Counter[str]
 ) -> _Finding:
     where = f"ring {asked.ring}" if asked.ring else f"branch {asked.branch}"
     if not any(asked.ring in ("", node.ring) for node in known.nodes):
         return "inconclusive", f"no node of branch {asked.branch} is known in {where}"
-    count = len(observed)
+    count = _weakest(waiting, observed)
     shown = f"a 5 % failure would have shown with p = {_p_5pct(count):.2f}"
+    few = sorted((observed[kind], kind) for kind in waiting if observed[kind] < NEEDED)
+    if few:
+        kinds = _some(f"{ran} of {NEEDED} {kind or 'of no role'}" for ran, kind in few)
+        return (
+            "inconclusive",
+            f"too few nodes of kinds that wait in {where} have run {asked.kb} for 24 h without a "
+            f"failure: {kinds}: {shown}",
+        )
     if count < NEEDED:
         return (
             "inconclusive",
-            f"{count} of {NEEDED} comparable nodes have run {asked.kb} for 24 h: {shown}",
+            f"{count} of {NEEDED} nodes have run {asked.kb} for 24 h without a failure: {shown}",
         )
-    kinds = {node.kind for node in observed}
-    unseen = [
-        f"{kind or 'of no role'} ({n})" for kind, n in sorted(waiting.items()) if kind not in kinds
-    ]
-    if unseen:
-        return (
-            "inconclusive",
-            f"kinds of node wait in {where} of which none has run {asked.kb} for 24 h: "
-            f"{_some(unseen)}",
-        )
-    return "go", f"{count} comparable nodes have run {asked.kb} for 24 h without a case: {shown}"
+    each = " of each kind that waits" if len(waiting) > 1 else ""
+    return (
+        "go",
+        f"{count} comparable nodes{each} have run {asked.kb} for 24 h without a failure that "
+        f"counts against it: {shown}",
+    )
 
 
 def _interlock(asked: Question, known: Known, terms: Terms) -> list[_Finding]:
-    nodes = [node for node in known.nodes if node.cluster == asked.cluster]
+    nodes, name = known.mates, f"cluster {asked.cluster}"
     if not nodes:
-        return [("inconclusive", f"no node of cluster {asked.cluster} is known on this branch")]
+        return [("inconclusive", f"no node of {name} is known in fleet {asked.fleet}")]
     away = [node.node for node in nodes if node.rebooting or node.node in known.silent]
     if away:
-        return [("no-go", f"cluster {asked.cluster}: {_some(sorted(away))} not back")]
-    patched = [
-        (patch.t_ms, node)
-        for node in nodes
-        if (patch := node.patches.get(asked.kb)) is not None and patch.in_effect
-    ]
-    if not patched:
-        return [("go", f"cluster {asked.cluster}: no node has {asked.kb}, all are there")]
-    t_ms, last = max(patched, key=lambda one: (one[0], one[1].node))
-    sick_ms = max(node.ill_ms for node in nodes)
-    # A failure before the patch is no news of it.
-    well_s = (last.last_ms - max(t_ms, sick_ms)) // 1000
-    if well_s < terms.well_s:
+        return [("no-go", f"{name}: {_some(sorted(away))} not back")]
+    last = max(nodes, key=lambda node: (_changed_ms(node), node.ill_ms, node.node))
+    since_ms = max(_changed_ms(last), *(node.ill_ms for node in nodes))
+    well_s = (last.last_ms - since_ms) // 1000
+    if since_ms and well_s < terms.well_s:
         return [
             (
                 "no-go",
-                f"cluster {asked.cluster}: {last.node} was patched last, the cluster has been "
-                f"well for {max(well_s, 0) // 60} of {terms.well_s // 60} min",
+                f"{name}: well for {max(well_s, 0) // 60} of {terms.well_s // 60} min since its "
+                f"last change or failure, as far as {last.node} was heard",
             )
         ]
-    return [("go", f"cluster {asked.cluster}: {last.node} is back and well")]
+    if not _changed_ms(last):
+        return [("go", f"{name}: no node was changed, all are there and well")]
+    return [("go", f"{name}: {last.node} is back and well")]
+
+
+def _changed_ms(node: Node) -> int:
+    """When a KB, whichever, last came into or went out of effect on a node; 0: never."""
+    reached = (patch for patch in node.patches.values() if patch.state in REACHED)
+    return max((max(patch.t_ms, patch.end_ms) for patch in reached), default=0)
 
 
 def _p_5pct(observed: int) -> float:

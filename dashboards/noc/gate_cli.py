@@ -27,7 +27,11 @@ def gate(
     ] = "",
     url: Annotated[str, typer.Option(help="The NOC server (default: noc.host and noc.port).")] = "",
     token_file: Annotated[
-        str, typer.Option(help="File with its token (default: noc.token_file).", metavar="FILE")
+        str,
+        typer.Option(
+            help="File with its token (default: noc.token_file, for the server of noc.host alone).",
+            metavar="FILE",
+        ),
     ] = "",
     ca_file: Annotated[
         str, typer.Option(help="PEM of the authority that signed its certificate.", metavar="FILE")
@@ -46,12 +50,15 @@ def gate(
     query = {"kb": kb.upper(), "branch": branch, "fleet": fleet}
     query |= {"ring": ring} if ring else {}
     query |= {"cluster": cluster} if cluster else {}
+    own = own_url(settings.noc)
+    if not url or url.rstrip("/") == own:
+        token_file = token_file or settings.noc.token_file
     question = ask(
-        url or own_url(settings.noc),
+        url or own,
         "/api/v1/gate",
         query,
         Gate,
-        token_file=token_file or settings.noc.token_file,
+        token_file=token_file,
         ca_file=ca_file,
         timeout_s=timeout_s,
     )

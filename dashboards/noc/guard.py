@@ -7,7 +7,6 @@
 """
 
 import base64
-import binascii
 import hmac
 import ipaddress
 import ssl
@@ -59,6 +58,14 @@ class Guard(Struct, frozen=True):
         """Whether everybody who reaches the server may read."""
         return self.token is None and not self.proxy_header
 
+    def is_proxy(self, address: str) -> bool:
+        """Whether ``address`` is believed about who the user is."""
+        try:
+            remote = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(remote in network for network in self.proxies)
+
 
 class Token:
     """A token that can be compared and not shown."""
@@ -72,11 +79,12 @@ class Token:
         if scheme.lower() == "basic":
             try:
                 _, _, value = base64.b64decode(value, validate=True).decode().partition(":")
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:  # not Base64, not ASCII or not UTF-8
                 return False
         elif scheme.lower() != "bearer":
             return False
-        return hmac.compare_digest(value.strip().encode(), self._text)
+        # aiohttp reads bytes that are no UTF-8 as surrogates.
+        return hmac.compare_digest(value.strip().encode(errors="surrogatepass"), self._text)
 
 
 def load(settings: NocSettings) -> Guard:
@@ -159,11 +167,7 @@ def _let_in(guard: Guard, request: web.Request) -> bool:
         return True
     if not guard.proxy_header or not request.headers.get(guard.proxy_header, "").strip():
         return False
-    try:
-        remote = ipaddress.ip_address(request.remote or "")
-    except ValueError:
-        return False
-    return any(remote in network for network in guard.proxies)
+    return guard.is_proxy(request.remote or "")
 
 
 def _host_of(header: str) -> str:

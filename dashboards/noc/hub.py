@@ -1,13 +1,13 @@
 """Events on their way to browsers: one log, encoded once, that every stream reads at its own pace.
 
-A stream holds a position in the log and nothing else, so a browser that reads slowly, or not at
-all, costs no memory: when the log has moved on past its position it gets the whole state again.
+A stream holds a position in the log and the piece that is being sent, which all share. So a browser
+that reads slowly, or not at all, costs little memory: when the log has moved on past its position
+it gets the whole state again.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from itertools import islice
 
 import msgspec
 from msgspec import Struct
@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from dashboards.noc.model import HEARTBEAT_S, NodeChanges
 from dashboards.noc.news import Change
 
-LOG_BYTES = 4 * 1024 * 1024
-"""Events kept for those who lag or come back."""
+LOG_BYTES = 1024 * 1024
+"""Events kept for those who lag or come back; who lags more gets the whole state."""
 
 COMMENT = b": still here\n\n"
 
@@ -81,25 +81,22 @@ class Hub:
         ticks = self._ticks
         while not self.closed:
             woken = self._wake
-            pieces: list[bytes] = []
-            first = self.seq - len(self._log)
+            first = self._first()
             if at is None or at < first:
-                at = self.seq
-                pieces.append(self._whole_state())
+                at, piece = self._whole_state()
+                yield piece
             elif at < self.seq:
-                pieces += islice(self._log, at - first, None)
-                at = self.seq
-            if ticks != self._ticks:
+                at += 1
+                yield self._log[at - 1 - first]
+            elif ticks != self._ticks:
                 ticks = self._ticks
-                pieces.append(self._tick)
-            if pieces:
-                yield b"".join(pieces)
-                continue
-            try:
-                async with asyncio.timeout(heartbeat_s):
-                    await woken.wait()
-            except TimeoutError:
-                yield COMMENT
+                yield self._tick
+            else:
+                try:
+                    async with asyncio.timeout(heartbeat_s):
+                        await woken.wait()
+                except TimeoutError:
+                    yield COMMENT
 
     def _position(self, last_event_id: str) -> int | None:
         run, _, seq = last_event_id.rpartition("-")
@@ -107,11 +104,16 @@ class Hub:
             return None
         return int(seq) if int(seq) <= self.seq else None
 
-    def _whole_state(self) -> bytes:
-        # Many browsers come back at once after a restart: they share one encoding.
-        if self._whole[0] != self.seq:
+    def _first(self) -> int:
+        """The earliest position from which the log has every event."""
+        return self.seq - len(self._log)
+
+    def _whole_state(self) -> tuple[int, bytes]:
+        # Many browsers lag, or come back after a restart, at once: they share one encoding until
+        # the next tick, and what came after it they get from the log.
+        if self._whole[0] < self._first():
             self._whole = (self.seq, self._event("state", self._state(self.seq)))
-        return self._whole[1]
+        return self._whole
 
     def _event(self, name: str, data: Struct) -> bytes:
         # JSON has no line feeds outside of strings, and inside they are escaped.

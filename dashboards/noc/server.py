@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import signal
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
 from importlib import resources
@@ -31,6 +32,11 @@ _SLOW_FLUSHES = 20
 _CHUNK = 64 * 1024
 _WRITE_S = 30.0
 """A browser that takes nothing for so long is let go."""
+STREAMS_OF_ONE = 20
+"""Streams of one address, or one could take all; not so for loopback and the proxies, behind which
+there may be many people.
+"""
+_KEEPER: web.AppKey[guard.Guard] = web.AppKey("keeper", guard.Guard)
 
 _log = structlog.get_logger(__name__)
 
@@ -62,6 +68,7 @@ def application(site: Site, keeper: guard.Guard) -> web.Application:
     """The application, without anything that runs beside it."""
     app = web.Application(middlewares=[guard.middleware(keeper), _errors])
     app[SITE] = site
+    app[_KEEPER] = keeper
     app.on_response_prepare.append(guard.add_headers)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
@@ -110,6 +117,10 @@ async def _events(request: web.Request) -> web.StreamResponse:
         return refusal
     if site.streams >= site.settings.streams:
         return refused(503, f"{site.streams} browsers are connected already, see noc.streams")
+    remote = request.remote or ""
+    many = guard.is_loopback(remote) or request.app[_KEEPER].is_proxy(remote)
+    if site.streams_of[remote] >= STREAMS_OF_ONE and not many:
+        return refused(503, f"{remote} has {STREAMS_OF_ONE} streams already: close some pages")
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream; charset=utf-8",
@@ -119,6 +130,7 @@ async def _events(request: web.Request) -> web.StreamResponse:
     )
     last = request.headers.get("Last-Event-ID", "") or request.query.get("last", "")
     site.streams += 1
+    site.streams_of[remote] += 1
     try:
         await response.prepare(request)
         await response.write(b"retry: 1000\n\n")
@@ -131,6 +143,7 @@ async def _events(request: web.Request) -> web.StreamResponse:
         pass
     finally:
         site.streams -= 1
+        site.streams_of -= Counter({remote: 1})  # drops those at zero
     return response
 
 

@@ -1,5 +1,6 @@
 """What the handlers share: everything known, the way to browsers, and the clock."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -46,6 +47,8 @@ class Site:
         self.clock_ms = clock_ms
         self.hub = Hub(run, self.state)
         self.streams = 0
+        self.streams_of: Counter[str] = Counter()
+        """Streams by remote address."""
 
     def tick(self) -> Tick:
         """The time, and how fresh everything is."""

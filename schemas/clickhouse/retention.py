@@ -11,7 +11,7 @@ from schemas.clickhouse.store import Store
 from schemas.clickhouse.tables import TABLES
 from schemas.settings import RetentionSettings
 
-_TTL = re.compile(r"TTL toDateTime\(_received_ms\) \+ toIntervalDay\((\d+)\)")
+_TTL = re.compile(r" TTL toDateTime\(_received_ms\) \+ toIntervalDay\((\d+)\)(?: SETTINGS |$)")
 _FOREVER = 0
 
 
@@ -27,11 +27,18 @@ def days_of(engine: str) -> int | None:
 
 
 def keep(store: Store, retention: RetentionSettings, cluster: str = "") -> list[str]:
-    """Give each table the TTL of the settings; returns what was changed, in words."""
+    """Give each table the TTL of the settings; returns what was changed, in words.
+
+    A TTL that kbwatch did not write, such as one that moves parts to another volume, is left alone,
+    and that is said too.
+    """
     changed = []
     for table, days in _found(store, cluster).items():
         wanted = retention.days(table)
         if days == wanted:
+            continue
+        if days is None:
+            changed.append(f"{table}: left alone, it has a TTL that kbwatch did not write")
             continue
         if wanted == _FOREVER:
             change = "REMOVE TTL"

@@ -150,7 +150,7 @@ def _of_table(
             "days kept",
             str(retention.days(table.name)),
             "another TTL" if kept is None else str(kept),
-            _MIGRATE,
+            _BY_HAND if kept is None else _MIGRATE,
         ),
     ]
     found = [Difference(holder, *pair) for pair in pairs if pair[1] != pair[2]]

@@ -74,7 +74,8 @@ class Decider:
         for partition in partitions:
             for halt in self._book.halts(partition):
                 for delivery in plan(halt, self._targets, self._book.webhook_ids(partition)):
-                    await self._outbox.put(delivery, generation)
+                    if not await self._outbox.put(delivery, generation):
+                        return
         _log.info("partitions taken over", partitions=sorted(partitions))
         self._dispatcher.wake()
 

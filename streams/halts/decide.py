@@ -21,8 +21,9 @@ def decide(verdict: Verdict, existing: Halt | None, policy: Policy, now_ms: int)
     """The halt that ``verdict`` asks for, or None when nothing changes.
 
     Latched: a halt that exists never goes away, and never becomes less, because a later verdict is
-    quieter. The one step that a verdict can bring about is proposed → active, when the policy
-    allows it by now. ``now_ms`` is wall-clock Unix milliseconds.
+    quieter; one proposed for the branch stays for the branch. The one step that a verdict can bring
+    about is proposed → active, when the policy allows it by now. ``now_ms`` is wall-clock Unix
+    milliseconds.
     """
     crossing = verdict.halt
     if verdict.state != "halt" or crossing is None:
@@ -40,7 +41,10 @@ def decide(verdict: Verdict, existing: Halt | None, policy: Policy, now_ms: int)
     if not objections:
         why = "mode auto: a halt that the policy covers becomes active by itself"
         history = (*history, Transition("active", now_ms, _WHO, why))
-    scope_by: Scope = "rule" if policy.scope == "rule" and verdict.rule else "branch"
+    narrow = policy.scope == "rule" and bool(verdict.rule)
+    if existing is not None and existing.scope_by == "branch":
+        narrow = False
+    scope_by: Scope = "rule" if narrow else "branch"
     return Halt(
         v=1,
         halt_id=halt_id_of(verdict.fleet, verdict.case),

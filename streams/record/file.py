@@ -6,6 +6,7 @@ record lies. So whatever ends a recording, all but its last block stays.
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ from streams.recording import opened
 
 SUFFIXES = (".jsonl", ".jsonl.zst")
 _CHUNK_BYTES = 1 << 20
+_HEAD = b'{"append_ms":0,"partition":0,"offset":0'
+"""How each line begins, but for the numbers."""
+_HEAD_BYTES = 100
 
 
 class Mark(Struct, frozen=True):
@@ -37,7 +41,8 @@ def marks(path: Path) -> dict[int, Mark]:
     try:
         with opened(path, "rb") as file:
             for text in file:
-                _mark(path, 1, text)
+                if not _is_begun(text):
+                    _mark(path, 1, text)
                 break
         os.truncate(path, _whole_bytes(path))
         found: dict[int, Mark] = {}
@@ -54,15 +59,15 @@ def marks(path: Path) -> dict[int, Mark]:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Make sure that the recording can be written, and that nobody else writes it. A file that is
-    empty in the end is removed.
+    """Make sure that the recording can be written, and that nobody else writes it. A new file can
+    be read by its owner alone; one that is empty in the end is removed.
 
     Raises KbwatchError when it can't, or when somebody does.
     """
     if not path.name.endswith(SUFFIXES):
         raise KbwatchError(f"{path}: a recording ends in {' or '.join(SUFFIXES)}")
     try:
-        file = path.open("ab")
+        file = open(path, "ab", opener=_private)  # noqa: SIM115 - closed by the with below
     except OSError as error:
         raise KbwatchError(f"{path}: {error.strerror}") from None
     with file:
@@ -82,6 +87,18 @@ def append(path: Path, block: Sequence[bytes]) -> None:
     if block:
         with opened(path, "ab") as file:
             file.writelines(block)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _is_begun(text: bytes) -> bool:
+    """Whether ``text`` is what a writer left that was killed within a line."""
+    if text.endswith(b"\n"):
+        return False
+    head = re.sub(rb"\d+", b"0", text[:_HEAD_BYTES])
+    return head.startswith(_HEAD) or _HEAD.startswith(head)
 
 
 def _mark(path: Path, number: int, text: bytes) -> Mark:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from dashboards.client import Grafana
 from dashboards.push import Change, differences, push
@@ -12,6 +13,7 @@ from schemas.settings import Settings, load
 from tests.fixtures.fake_grafana import TOKEN, State, running
 
 BOARDS, RULES = 7, 7
+_SOURCE = ("data source", "kbwatch")
 
 
 @pytest.fixture
@@ -50,12 +52,42 @@ def test_a_new_grafana_gets_everything(grafana: State, settings: Settings) -> No
     assert {board["folderUid"] for board in grafana.boards.values()} == {"kbwatch"}
 
 
-def test_a_second_push_changes_nothing(grafana: State, settings: Settings) -> None:
+def updated(changes: list[Change]) -> list[tuple[str, str]]:
+    return [(change.what, change.name) for change in changes if change.action == "update"]
+
+
+def test_a_second_push_changes_nothing_but_sends_the_password_again(
+    grafana: State, settings: Settings
+) -> None:
     pushed(settings)
     grafana.asked.clear()
 
-    assert {change.action for change in pushed(settings)} == {"same"}
+    changes = pushed(settings)
+
+    assert {change.action for change in changes} == {"same", "update"}
+    assert updated(changes) == [_SOURCE]
+    assert len(grafana.writes()) == 1
+
+
+def test_without_a_password_a_second_push_changes_nothing_at_all(
+    grafana: State, settings: Settings
+) -> None:
+    open_store = replace(settings, grafana=replace(settings.grafana, store_password_file=""))
+    pushed(open_store)
+    grafana.asked.clear()
+
+    assert {change.action for change in pushed(open_store)} == {"same"}
     assert grafana.writes() == []
+
+
+def test_a_password_that_was_changed_arrives(
+    grafana: State, settings: Settings, tmp_path: Path
+) -> None:
+    pushed(settings)
+    (tmp_path / "password").write_text("rotated")
+    pushed(settings)
+
+    assert grafana.secrets["kbwatch-clickhouse"]["password"] == "rotated"
 
 
 def test_a_dry_run_only_looks(grafana: State, settings: Settings) -> None:
@@ -75,7 +107,7 @@ def test_what_somebody_changed_is_set_right_and_nothing_else(
     changed = [change.name for change in pushed(settings) if change.action == "update"]
 
     assert changed == ["kbwatch", "kbwatch", "kbwatch-halts", "kbwatch-leak"]
-    assert {change.action for change in pushed(settings)} == {"same"}
+    assert updated(pushed(settings)) == [_SOURCE]
 
 
 def test_differences_are_shown_until_they_are_pushed(grafana: State, settings: Settings) -> None:
@@ -155,6 +187,8 @@ def test_nobody_at_the_address(settings: Settings, tmp_path: Path) -> None:
         ("grafana.url=", "grafana.url is not set"),
         ("grafana.url=grafana.example", "write it as https://"),
         ("grafana.url=http://grafana.example", "https only"),
+        ("grafana.url=https://eve:hunter2@grafana.example", "leave out the user name"),
+        ("grafana.url=eve:hunter2@grafana.example", "leave out the user name"),
         ("grafana.token_file=", "no token"),
     ],
 )
@@ -169,6 +203,7 @@ def test_what_is_not_set_right_is_told_before_anything_is_sent(
         ],
         environ={},
     )
-    with pytest.raises(KbwatchError, match=complaint):
+    with pytest.raises(KbwatchError, match=complaint) as raised:
         pushed(wrong)
     assert grafana.asked == []
+    assert "hunter2" not in str(raised.value)

@@ -67,6 +67,7 @@ async def url(reading: Reading, tmp_path: Path) -> AsyncIterator[str]:
         (("kb5062557", "--branch", "17763", "--ring", "ring3"), 1, "no-go"),
         (("KB5063878", "--branch", "26100"), 3, "inconclusive"),
         (("KB5062572", "--branch", "20348", "--cluster", "c9"), 3, "inconclusive"),
+        (("KB5062572", "--branch", "20348", "--cluster", "c00"), 0, "go"),
     ],
 )
 async def test_the_answer_is_the_exit_code(
@@ -79,17 +80,50 @@ async def test_the_answer_is_the_exit_code(
 
 
 async def test_json_is_the_servers_answer(url: str, tmp_path: Path) -> None:
+    """Asked as the server's own settings say, token and all."""
+    port = url.rpartition(":")[2]
+    token_file = str(tmp_path / "token")
     ran = await gate(
         "KB5062572",
         "--branch",
         "20348",
-        "--url",
-        url,
         "--json",
-        KBW_NOC_TOKEN_FILE=str(tmp_path / "token"),
+        KBW_NOC_PORT=port,
+        KBW_NOC_TOKEN_FILE=token_file,
     )
 
     assert (ran.code, json.loads(ran.out)["observed"]) == (0, 150)
+
+
+async def test_the_servers_own_token_goes_to_nobody_else(url: str, tmp_path: Path) -> None:
+    ran = await gate(
+        "KB5062572", "--branch", "20348", "--url", url, KBW_NOC_TOKEN_FILE=str(tmp_path / "token")
+    )
+
+    assert ran.code == 2
+    assert "answers 401: a token is needed" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("http://noc.example:8710", "https only"),
+        ("http://10.0.0.5", "https only"),
+        ("https://eve:hunter2@noc.example", "has a user name or password in it"),
+        ("eve:hunter2@noc.example", "has a user name or password in it"),
+        ("http://[", "is no URL"),
+    ],
+)
+async def test_a_secret_is_not_sent_in_clear_nor_shown(
+    tmp_path: Path, url: str, complaint: str
+) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    right = ("--token-file", str(tmp_path / "token"))
+    ran = await gate("KB5062572", "--branch", "20348", "--url", url, *right)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert complaint in ran.err
+    assert "hunter2" not in ran.err
 
 
 async def test_no_answer_is_never_a_go(url: str, tmp_path: Path, reading: Reading) -> None:

@@ -11,13 +11,14 @@ import msgspec
 import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
-from aiohttp.web import Application, Request
+from aiohttp.typedefs import Handler, Middleware
+from aiohttp.web import Application, Request, StreamResponse, middleware
 from msgspec import Struct
 
 from dashboards.noc import guard, openapi
 from dashboards.noc.answers import CaseDetail, CaseList, Gate, HaltList, NodeList, Problem
 from dashboards.noc.model import CaseCells, WallState
-from dashboards.noc.server import application
+from dashboards.noc.server import STREAMS_OF_ONE, application
 from dashboards.noc.site import Site
 from schemas.settings import NocSettings
 from tests.fixtures.noc import CASE, KB, NOW_MS, RUN, Reading, july, site_of
@@ -83,6 +84,16 @@ async def events(response: ClientResponse) -> AsyncIterator[dict[str, str]]:
         elif not line.strip() and "event" in fields:
             yield fields
             fields = {}
+
+
+def seen_as(remote: str) -> Middleware:
+    """As if every request came from there."""
+
+    @middleware
+    async def moved(request: Request, handler: Handler) -> StreamResponse:
+        return await handler(request.clone(remote=remote))
+
+    return moved
 
 
 class TestAnswers:
@@ -226,6 +237,24 @@ class TestStream:
 
             assert found.error == "2 browsers are connected already, see noc.streams"
 
+    async def test_one_address_cannot_take_all_streams(self) -> None:
+        """Whatever loopback and the proxies hold: many people may be behind them."""
+        settings = NocSettings(proxy_header="X-User", proxy_addresses=("10.9.9.0/24", "127.0.0.1"))
+        for remote, room in (("203.0.113.7", False), ("10.9.9.9", True), ("127.0.0.1", True)):
+            site = site_of(*july())
+            site.streams_of[remote] = STREAMS_OF_ONE
+            app = application(site, guard.load(settings))
+            app.middlewares.append(seen_as(remote))
+            headers = {"X-User": "eve"}
+            async with (
+                TestClient(TestServer(app), headers=headers) as client,
+                client.get("/events") as response,
+            ):
+                assert response.status == (200 if room else 503)
+                if not room:
+                    assert "203.0.113.7 has 20 streams already" in await response.text()
+                site.hub.close()
+
     async def test_a_browser_that_left_makes_room(self, served: Served) -> None:
         for _ in range(5):
             async with served.client.get("/events") as response:
@@ -235,6 +264,7 @@ class TestStream:
                 await asyncio.sleep(0)
 
         assert served.site.streams == 0
+        assert not served.site.streams_of
 
 
 class TestWhoMayAsk:

@@ -181,3 +181,12 @@ def test_shares_are_those_at_the_newest_crossing() -> None:
     assert minutes_to_halt(card) == 34
     earlier = replace(card, first_victim_ms=NOW_MS - 20 * MINUTE_MS)
     assert minutes_to_halt(earlier) == 0
+
+
+def test_its_gate_does_not_say_go_on_evidence_that_is_too_old() -> None:
+    book = book_of(*july())
+    case = book.cases.get("default/KB5062572@20348")
+    assert case is not None
+
+    assert report(book, case, NOW_MS).card.gate.answer == "go"
+    assert report(book, case, NOW_MS + HOUR_MS).card.gate.answer == "inconclusive"

@@ -51,10 +51,26 @@ def test_the_data_source_asks_the_stores_server_as_a_reader(tmp_path: Path) -> N
         "port": 9440,
         "protocol": "native",
         "secure": True,
+        "tlsAuthWithCACert": False,
         "username": "grafana",
         "defaultDatabase": "kbwatch",
     }
     assert source["secureJsonData"] == {"password": "s3cret"}
+
+
+def test_the_data_source_trusts_who_the_store_trusts(tmp_path: Path) -> None:
+    authority = tmp_path / "ca.pem"
+    authority.write_text("-----BEGIN CERTIFICATE-----\n")
+    server = ["store.host=ch.example"]
+    settings = load(overrides=[*server, f"store.ca_file={authority}"], environ={})
+
+    source = data_source(settings)
+
+    assert source is not None
+    assert source["jsonData"]["tlsAuthWithCACert"] is True
+    assert source["secureJsonData"] == {"tlsCACert": "-----BEGIN CERTIFICATE-----\n"}
+    with pytest.raises(KbwatchError, match=r"store\.ca_file absent: No such file"):
+        data_source(load(overrides=[*server, "store.ca_file=absent"], environ={}))
 
 
 def test_every_board_gets_the_address_of_the_noc_page() -> None:

@@ -75,10 +75,21 @@ def test_without_a_rule_the_scope_is_the_branch_whatever_the_policy_says() -> No
 
 
 def test_a_proposal_that_becomes_active_has_what_is_found_by_then() -> None:
-    proposed = the_halt(_OBSERVE, found(rule=("clustered",)))
+    proposed = the_halt(Policy(mode="observe", scope="rule"), found(rule=("clustered",)))
     active = decide(found(), proposed, Policy(mode="auto", scope="rule"), 2000)
     assert active is not None
     assert (active.rule, active.scope_by) == (_RULE, "rule")
+
+
+@pytest.mark.parametrize("before", [Policy(), Policy(scope="rule")])
+def test_a_proposal_for_the_branch_becomes_active_for_the_branch(before: Policy) -> None:
+    """A rule that is found later, or a policy that narrows by now, makes it no less."""
+    rule = () if before.scope == "rule" else _RULE
+    proposed = the_halt(before, found(rule=rule))
+    active = decide(found(), proposed, Policy(mode="auto", scope="rule"), 2000)
+    assert active is not None
+    assert (active.state, active.scope_by) == ("active", "branch")
+    assert active.scope == "all nodes of branch 17763, though it hits clustered and csv_bitlocker"
 
 
 @pytest.mark.parametrize("policy", [_OBSERVE, _APPROVE])

@@ -8,13 +8,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from dashboards.noc.answers import Gate
-from dashboards.noc.gate import NEEDED, Known, Question, answer, credible
+from dashboards.noc.book import Book
+from dashboards.noc.gate import NEEDED, Question, answer, credible
 from schemas.evidence import NodeEvidence, NodePatch, Onset
 from schemas.halts import Transition
+from schemas.topics import EVIDENCE, HALTS, VERDICTS, key
 from schemas.verdicts import State
 from streams.detection import attribution
 from tests.fixtures.noc import (
     BRANCH,
+    CASE,
     DAY_MS,
     HOUR_MS,
     KB,
@@ -23,6 +26,7 @@ from tests.fixtures.noc import (
     TERMS,
     Record,
     book_of,
+    closed,
     crossing,
     evidence,
     halt,
@@ -40,9 +44,14 @@ NODES = [node(f"n{number:03d}") for number in range(200)]
 RAN = [patched(one, NOW_MS - 25 * HOUR_MS) for one in NODES]
 
 
-def ask(*records: Record, asked: Question = ASKED, age_s: float | None = 0.0) -> Gate:
-    known: Known = book_of(*records).cases.known(asked.fleet, asked.branch, age_s)
+def of_book(book: Book, asked: Question = ASKED, age_s: float | None = 0.0) -> Gate:
+    known = book.cases.known(asked.fleet, asked.branch, age_s, asked.cluster)
     return answer(asked, known, TERMS, NOW_MS)
+
+
+def ask(*records: Record, asked: Question = ASKED, age_s: float | None = 0.0) -> Gate:
+    """The answer where the KB's case is quiet, unless a record says otherwise."""
+    return of_book(book_of(says(verdict(state="quiet")), *records), asked, age_s)
 
 
 def alone(nodes: Iterable[NodeEvidence]) -> list[Record]:
@@ -87,8 +96,8 @@ class TestInconclusive:
 
         assert found.answer == "inconclusive"
         assert found.reasons == (
-            "58 of 59 comparable nodes have run KB5062557 for 24 h: a 5 % failure would have shown "
-            "with p = 0.95",
+            "too few nodes of kinds that wait in branch 17763 have run KB5062557 for 24 h without "
+            "a failure: 58 of 59 hyperv: a 5 % failure would have shown with p = 0.95",
         )
         assert 0.94 < found.p_5pct < 0.95
 
@@ -126,7 +135,77 @@ class TestInconclusive:
         found = ask(*alone([*web, waiting]), cluster)
 
         assert found.answer == "inconclusive"
-        assert "hyperv in a cluster (2)" in found.reasons[0]
+        assert "0 of 59 hyperv in a cluster" in found.reasons[0]
+        assert (found.observed, found.p_5pct, found.rate_95) == (0, 0.0, 1.0)
+
+    def test_where_the_many_that_ran_it_are_of_another_kind_than_the_many_that_wait(self) -> None:
+        web = [replace(one, role="web") for one in RAN[:100]]
+        waiting = [replace(node("web-waits"), role="web"), *NODES[110:]]
+        found = ask(*alone([*web, *RAN[100:110], *waiting]))
+
+        assert found.answer == "inconclusive"
+        assert "10 of 59 hyperv" in found.reasons[0]
+        assert found.observed == 10
+
+    def test_victims_have_not_run_it_without_a_failure(self) -> None:
+        victims = ("n000", "n001")
+
+        for state, observed in (("quiet", 58), ("inconclusive", 58), ("notice", 60)):
+            said = verdict(state=state, victim_nodes=victims)
+            assert ask(says(said), *rolled_out(60)).observed == observed
+
+    def test_where_the_detector_has_not_judged_the_kb(self) -> None:
+        other = says(verdict(kb="KB5063299", state="quiet"))
+        for found in (of_book(book_of(*rolled_out(59))), of_book(book_of(other, *rolled_out(59)))):
+            assert found.answer == "inconclusive"
+            assert found.reasons[0] == (
+                "the detector has not judged KB5062557, or its case is closed"
+            )
+
+    def test_where_a_quiet_case_was_closed(self) -> None:
+        assert ask(closed("default", CASE), *rolled_out(59)).answer == "inconclusive"
+
+    def test_where_the_verdict_is_far_behind_the_evidence(self) -> None:
+        heard_ms = NOW_MS - MINUTE_MS
+        late = verdict(state="quiet", asof_ms=heard_ms - 1_800_000)
+        later = replace(late, asof_ms=late.asof_ms - 1_000)
+
+        assert ask(says(late), *rolled_out(59)).answer == "go"
+        found = ask(says(later), *rolled_out(59))
+        assert found.answer == "inconclusive"
+        assert "the verdict on KB5062557 is 30 min behind the evidence" in found.reasons[0]
+
+    @pytest.mark.parametrize(
+        ("topic", "name", "what"),
+        [
+            (VERDICTS, key("default", CASE), f"the verdict on {CASE}"),
+            (VERDICTS, key("default", "KB5063299@17763"), "the verdict on KB5063299@17763"),
+            (HALTS, key("default", CASE), f"the halt of {CASE}"),
+            (EVIDENCE, key("default", BRANCH, "n003"), "the evidence of n003"),
+        ],
+    )
+    @pytest.mark.parametrize("value", [b'{"v":2}', b"{"])
+    def test_where_something_of_the_branch_cannot_be_read(
+        self, topic: str, name: bytes, what: str, value: bytes
+    ) -> None:
+        """A newer detector's HALT must not be taken for the quiet that went before it."""
+        found = ask(*rolled_out(60), (topic, name, value))
+
+        assert found.answer == "inconclusive"
+        assert found.reasons[0].startswith(f"can't be read: {what}: upgrade this server")
+
+    def test_until_it_can_be_read_again_or_is_gone(self) -> None:
+        unreadable = (HALTS, key("default", CASE), b'{"v":2}')
+        quiet = says(verdict(state="quiet"))
+        newer = (VERDICTS, key("default", CASE), b'{"v":2}')
+
+        assert ask(*rolled_out(59), unreadable, (*unreadable[:2], None)).answer == "go"
+        assert ask(*rolled_out(59), newer, quiet).answer == "go"
+
+    def test_not_for_what_cannot_be_read_of_another_branch(self) -> None:
+        there = (VERDICTS, key("default", f"{KB}@20348"), b'{"v":2}')
+
+        assert ask(*rolled_out(59), there).answer == "go"
 
     def test_nodes_of_other_kinds_than_those_that_wait_do_not_count(self) -> None:
         web = [replace(one, role="web") for one in RAN[:100]]
@@ -139,7 +218,10 @@ class TestInconclusive:
         found = ask(*rolled_out(59), age_s=1_801)
 
         assert found.answer == "inconclusive"
-        assert "nothing new was heard of this branch for 30 min" in found.reasons[0]
+        assert (
+            "nothing new was heard of a tenth of this branch or more for 30 min"
+            in (found.reasons[0])
+        )
 
     def test_in_a_ring_without_nodes(self) -> None:
         asked = replace(ASKED, ring="ring7")
@@ -162,6 +244,21 @@ class TestNoGo:
 
         assert found.answer == "no-go"
         assert found.reasons[0] == f"{KB}@{BRANCH} is at {state.upper()}: 8 of 30 fail"
+
+    @pytest.mark.parametrize("state", ["warn", "halt"])
+    def test_where_its_case_was_closed_at_warn_or_halt(self, state: State) -> None:
+        """It never lapses into go."""
+        said = verdict(state=state, sentence="8 of 30 fail")
+        found = ask(says(said), closed("default", CASE), *rolled_out(150))
+
+        assert found.answer == "no-go"
+        assert found.reasons[0] == f"{CASE} was closed at {state.upper()}: 8 of 30 fail"
+
+    def test_until_the_detector_judges_it_anew(self) -> None:
+        again = says(verdict(state="quiet"))
+        found = ask(says(verdict(state="warn")), closed("default", CASE), again, *rolled_out(59))
+
+        assert found.answer == "go"
 
     @pytest.mark.parametrize("state", ["proposed", "active"])
     def test_where_a_halt_is_proposed_or_active_though_its_case_is_closed(self, state: str) -> None:
@@ -194,7 +291,12 @@ class TestNoGo:
 class TestCluster:
     """An interlock without statistics."""
 
-    def ask(self, *nodes: NodeEvidence, onsets: tuple[Onset, ...] = ()) -> tuple[str, str]:
+    def ask(
+        self,
+        *nodes: NodeEvidence,
+        onsets: tuple[Onset, ...] = (),
+        elsewhere: tuple[NodeEvidence, ...] = (),
+    ) -> tuple[str, str]:
         asked = replace(ASKED, cluster="c1")
         mine = [replace(one, node=f"c1-{one.node}") for one in nodes]
         others = alone(RAN[100:160])  # the branch's time goes on
@@ -202,7 +304,8 @@ class TestCluster:
             evidence(f"x{n:02d}", replace(one, node=f"x{n:02d}-a"))
             for n, one in enumerate(RAN[:60])
         ]
-        found = ask(evidence("c1", *mine, onsets=onsets), *ran, *others, asked=asked)
+        there = evidence("c1", *elsewhere, branch="20348")
+        found = ask(evidence("c1", *mine, onsets=onsets), there, *ran, *others, asked=asked)
         return found.answer, next(reason for reason in found.reasons if "cluster c1" in reason)
 
     def test_goes_on_once_the_last_patched_node_was_well_for_a_while(self) -> None:
@@ -215,8 +318,38 @@ class TestCluster:
 
         assert self.ask(last, RAN[1], NODES[2]) == (
             "no-go",
-            "cluster c1: c1-n000 was patched last, the cluster has been well for 14 of 15 min",
+            "cluster c1: well for 14 of 15 min since its last change or failure, as far as "
+            "c1-n000 was heard",
         )
+
+    def test_holds_whichever_kb_was_the_last_change(self) -> None:
+        other = patched(NODES[0], NOW_MS - 5 * MINUTE_MS, "KB5000001", "17763.7000")
+
+        assert self.ask(other, NODES[1])[0] == "no-go"
+
+    def test_holds_after_a_node_was_rolled_back(self) -> None:
+        patch = NodePatch(
+            KB, "17763.7558", "rolled_back", NOW_MS - 3 * HOUR_MS, end_ms=NOW_MS - 5 * MINUTE_MS
+        )
+
+        assert self.ask(replace(NODES[0], patches=(patch,)), NODES[1])[0] == "no-go"
+
+    def test_a_kb_that_is_only_on_disk_is_no_change(self) -> None:
+        soon = NodePatch(KB, "17763.7558", "staged", NOW_MS - 2 * MINUTE_MS)
+
+        assert self.ask(replace(NODES[0], patches=(soon,)), NODES[1])[0] == "go"
+
+    def test_holds_while_a_cluster_that_was_never_patched_fails(self) -> None:
+        at_ms = NOW_MS - 5 * MINUTE_MS
+        sick = Onset("c1-n001", "scm/7031/clussvc", "service", "outage", at_ms, at_ms, (at_ms,))
+
+        assert self.ask(NODES[0], NODES[1], onsets=(sick,))[0] == "no-go"
+
+    def test_its_nodes_on_other_branches_are_of_it_too(self) -> None:
+        """While it is upgraded from one Windows to the next its nodes are on two."""
+        down = node("c1-new", build="20348.1", restart="announced")
+
+        assert self.ask(NODES[0], elsewhere=(down,)) == ("no-go", "cluster c1: c1-new not back")
 
     def test_holds_while_any_node_of_it_fails(self) -> None:
         at_ms = NOW_MS - 5 * MINUTE_MS
@@ -254,7 +387,7 @@ def test_the_most_weighty_reason_comes_first() -> None:
     assert [reason[:20] for reason in found.reasons] == [
         "KB5062557@17763 is a",
         "nothing new was hear",
-        "3 of 59 comparable n",
+        "too few nodes of kin",
     ]
 
 

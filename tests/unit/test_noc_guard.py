@@ -115,6 +115,9 @@ def test_the_token_may_come_as_bearer_or_as_a_password(header: str) -> None:
         "Basic !!!",
         "Basic " + base64.b64encode(b"\xff\xfe").decode(),
         "Bearer ä",
+        "Bearer \udcff\udcfe",
+        "Basic \udcff",
+        "Basic ä",
     ],
 )
 def test_anything_else_is_no_token(header: str) -> None:

@@ -41,8 +41,8 @@ def parsed(piece: bytes) -> list[Told]:
     return out
 
 
-async def after(stream: AsyncIterator[bytes]) -> list[Told]:
-    return parsed(await anext(stream))
+async def after(stream: AsyncIterator[bytes], pieces: int = 1) -> list[Told]:
+    return [told for _ in range(pieces) for told in parsed(await anext(stream))]
 
 
 async def test_a_stream_begins_with_the_whole_state_and_goes_on_with_changes() -> None:
@@ -61,7 +61,7 @@ async def test_a_browser_that_comes_back_gets_what_it_missed() -> None:
     way = hub()
     way.publish([gone(n) for n in range(1, 6)])
 
-    assert [told.id for told in await after(way.stream(f"{RUN}-3"))] == [f"{RUN}-4", f"{RUN}-5"]
+    assert [told.id for told in await after(way.stream(f"{RUN}-3"), 2)] == [f"{RUN}-4", f"{RUN}-5"]
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,44 @@ async def test_a_browser_that_reads_too_slowly_gets_the_state_and_no_memory() ->
     assert way._held <= 1_000
 
 
+async def test_streams_that_lag_share_what_they_are_sent() -> None:
+    """Or each would hold a copy of all that it missed."""
+    way = hub()
+    way.publish([gone(n) for n in range(1, 6)])
+    streams = [way.stream(f"{RUN}-2") for _ in range(50)]
+
+    for _ in range(3):
+        assert len({id(piece) for piece in [await anext(stream) for stream in streams]}) == 1
+
+
+async def test_beyond_a_mebibyte_of_lag_the_state_is_sent() -> None:
+    way = Hub(RUN, Seen)
+    stream = way.stream("")
+    await anext(stream)
+    for _ in range(9):
+        way.publish([("gone", Gone("x" * 128 * 1024))])
+
+    assert await after(stream) == [Told(f"{RUN}-9", "state", {"seq": 9})]
+
+
+async def test_those_who_begin_one_after_the_other_share_a_state_and_get_the_rest() -> None:
+    way = hub()
+    way.publish([gone(1)])
+    first = await anext(way.stream(""))
+    way.publish([gone(2)])
+    stream = way.stream("")
+
+    assert await anext(stream) is first
+    assert [told.id for told in await after(stream)] == [f"{RUN}-2"]
+
+
 async def test_of_a_burst_nothing_is_lost_or_out_of_order() -> None:
     way = hub(log_bytes=1_000_000)
     stream = way.stream("")
     await anext(stream)
     for number in range(300):
         way.publish([gone(number)] * (number % 3))
-    told = await after(stream)
+    told = await after(stream, way.seq)
 
     assert [one.id for one in told] == [f"{RUN}-{n}" for n in range(1, way.seq + 1)]
 
@@ -105,7 +136,7 @@ async def test_node_changes_bear_their_number() -> None:
     await anext(stream)
     way.publish([gone(1), ("nodes", NodeChanges(0, "", "default", {"n": "v"}))])
 
-    assert [told.data.get("seq") for told in await after(stream)] == [None, 2]
+    assert [told.data.get("seq") for told in await after(stream, 2)] == [None, 2]
 
 
 async def test_the_time_is_told_to_all_and_has_no_number() -> None:

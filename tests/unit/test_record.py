@@ -56,7 +56,19 @@ class TestWhereItEnds:
         append(path, [a_line(6, 0, 11)])
         assert [record.append_ms for record in read(path)] == [5, 6]
 
-    @pytest.mark.parametrize("text", [RAW + b"\n", line(5, RAW), b"my notes, without an end"])
+    @pytest.mark.parametrize("kept_bytes", [1, 15, 40, 200])
+    def test_a_writer_killed_within_its_first_line_left_nothing(
+        self, tmp_path: Path, kept_bytes: int
+    ) -> None:
+        plain = tmp_path / "r.jsonl"
+        plain.write_bytes(a_line(1_752_012_000_000, 0, 10)[:kept_bytes])
+        assert marks(plain) == {}
+        assert plain.read_bytes() == b""
+
+    @pytest.mark.parametrize(
+        "text",
+        [RAW + b"\n", line(5, RAW), line(5, RAW).rstrip(), b"my notes, without an end"],
+    )
     def test_another_file_is_refused_and_stays_as_it_is(self, path: Path, text: bytes) -> None:
         append(path, [text])
         before = path.read_bytes()
@@ -139,6 +151,14 @@ class TestOneAtATime:
             alone(path),
         ):
             pass
+
+    def test_a_recording_is_for_its_owner_alone(self, path: Path) -> None:
+        umask = os.umask(0)
+        try:
+            with alone(path):
+                assert path.stat().st_mode & 0o777 == 0o600
+        finally:
+            os.umask(umask)
 
     def test_a_file_that_stays_empty_is_no_file(self, path: Path) -> None:
         with alone(path):
