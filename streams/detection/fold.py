@@ -34,6 +34,7 @@ _C_SHARE = 2 / 3
 _SHOCK_MS = 30 * 60_000
 _CAP_ONSETS = 3
 _CAP_MS = 6 * HOUR_MS
+_SECOND_MS = 1_000
 
 
 class Hit(Struct, frozen=True):
@@ -46,7 +47,9 @@ class Hit(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True):
-    """Wealth at an instant with onsets, after all of them."""
+    """Wealth at the end of a second with onsets; ``t_ms`` is the last of them. Shippers that cut
+    times to the second must come to the same.
+    """
 
     t_ms: int
     log_e: float
@@ -69,11 +72,11 @@ class Path(Struct, frozen=True):
     hits: tuple[Hit, ...]
 
     def at(self, t_ms: int) -> float:
-        """ln E after the onsets up to ``t_ms``."""
+        """ln E at the end of ``t_ms``'s second."""
         return self.step(t_ms).log_e
 
     def step(self, t_ms: int) -> Step:
-        """After the onsets up to ``t_ms`` (Unix ms)."""
+        """At the end of ``t_ms``'s second (Unix ms)."""
         return _at(self.steps, t_ms)
 
     @property
@@ -163,7 +166,7 @@ class Cohort:
 
 class Fold:
     """One fold, carried on as far as it is asked for: most that leave somebody out are asked about
-    a few instants only. With ``within_domains`` every onset is bet on inside its own domain.
+    a few seconds only. With ``within_domains`` every onset is bet on inside its own domain.
     """
 
     def __init__(
@@ -191,24 +194,26 @@ class Fold:
     def path(self) -> Path:
         """All of it."""
         while self._next < self._end:
-            self._instant()
+            self._second()
         return Path(tuple(self._steps), tuple(self._hits))
 
     def at(self, t_ms: int) -> float:
-        """ln E after the onsets up to ``t_ms`` (Unix ms)."""
-        while self._next < self._end and self._onsets[self._next].t_ms <= t_ms:
-            self._instant()
+        """ln E at the end of ``t_ms``'s second (Unix ms)."""
+        second = t_ms // _SECOND_MS
+        while self._next < self._end and self._onsets[self._next].t_ms // _SECOND_MS <= second:
+            self._second()
         return _at(self._steps, t_ms).log_e
 
-    def _instant(self) -> None:
-        # One failure is an onset at several levels.
-        t_ms = self._onsets[self._next].t_ms
-        taken = False
-        while self._next < self._end and self._onsets[self._next].t_ms == t_ms:
-            taken |= self._take(self._onsets[self._next])
+    def _second(self) -> None:
+        # The next onset, and those of the same second: one failure is an onset at several levels.
+        after_ms = (self._onsets[self._next].t_ms // _SECOND_MS + 1) * _SECOND_MS
+        last_ms = None
+        while self._next < self._end and self._onsets[self._next].t_ms < after_ms:
+            if self._take(self._onsets[self._next]):
+                last_ms = self._onsets[self._next].t_ms
             self._next += 1
-        if taken:
-            self._steps.append(self._step(t_ms))
+        if last_ms is not None:
+            self._steps.append(self._step(last_ms))
 
     def _step(self, t_ms: int) -> Step:
         log_c = self._wealth.log_e()
@@ -258,7 +263,7 @@ def _time(onset: NodeOnset) -> int:
 
 
 def _at(steps: Sequence[Step], t_ms: int) -> Step:
-    at = bisect_right(steps, t_ms, key=lambda step: step.t_ms)
+    at = bisect_right(steps, t_ms // _SECOND_MS, key=lambda step: step.t_ms // _SECOND_MS)
     return steps[at - 1] if at else NOTHING
 
 

@@ -15,6 +15,8 @@ from streams.detection.tree import NodeOnset
 from streams.detection.wealth import Wealth
 from tests.fixtures.stories import DAY, HOUR, MINUTE, T0, a_member
 
+SECOND = 1_000
+
 ANY = "any"
 
 
@@ -93,15 +95,15 @@ class TestBets:
         assert folded([onset(2 * DAY, "p00")]).at(T0 + 2 * DAY) == expected([12, 0, 0, 12])
 
     def test_further_ones_against_the_domain(self) -> None:
-        both = folded([onset(2 * DAY, "p00"), onset(2 * DAY + 1, "u00")])
+        both = folded([onset(2 * DAY, "p00"), onset(2 * DAY + SECOND, "u00")])
         one = folded([onset(2 * DAY, "p00")])
-        assert both.at(T0 + 2 * DAY) == one.at(T0 + 2 * DAY), "the second comes an instant later"
-        assert both.at(T0 + 2 * DAY + 1) < one.at(T0 + 2 * DAY + 1)
+        assert both.at(T0 + 2 * DAY) == one.at(T0 + 2 * DAY), "the other comes later"
+        assert both.at(T0 + 2 * DAY + SECOND) < one.at(T0 + 2 * DAY + SECOND)
         wealth, tilt = Wealth(Table(), roles=("hyperv",)), Tilt(people(), {}, T0)
         tilt.advance(T0)
         for age, counts in ((3, [12, 0, 0, 12]), (0, [1, 0, 0, 1])):
             wealth.bet(ANY, Place("hyperv", "0", "", "", age), counts, tilt.psi(None))
-        assert both.at(T0 + 2 * DAY + 1) == round(wealth.log_e(), 6)
+        assert both.at(T0 + 2 * DAY + SECOND) == round(wealth.log_e(), 6)
 
     def test_in_a_capped_site_against_the_site_and_elsewhere_without_it(self) -> None:
         fra = [onset(2 * DAY + i * MINUTE, f"p{4 * i:02}") for i in range(3)]
@@ -115,17 +117,17 @@ class TestBets:
 
 
 class TestTime:
-    def test_there_is_a_step_at_every_instant_with_onsets(self) -> None:
+    def test_there_is_a_step_at_the_end_of_every_second_with_onsets(self) -> None:
+        """Shippers that cut times to the second must come to the same."""
         at = 2 * DAY
-        path = folded([onset(at, "p00"), onset(at + 1, "p01"), onset(at + 59_999, "p02")])
-        assert [s.t_ms - T0 - at for s in path.steps] == [0, 1, 59_999]
-        assert [path.at(T0 + at + t) for t in (-1, 0, 1, 59_998, 59_999)] == [
+        path = folded([onset(at, "p00"), onset(at + 999, "p01"), onset(at + 59_999, "p02")])
+        assert [s.t_ms - T0 - at for s in path.steps] == [999, 59_999]
+        assert [path.at(T0 + at + t) for t in (-1, 0, 999, 58_999, 59_000)] == [
             0.0,
-            expected([12, 0, 0, 12]),
-            *[expected(*[[12, 0, 0, 12]] * 2)] * 2,
+            *[expected(*[[12, 0, 0, 12]] * 2)] * 3,
             expected(*[[12, 0, 0, 12]] * 3),
         ]
-        assert path.step(T0 + at + 2) == path.steps[1]
+        assert path.step(T0 + at + SECOND) == path.steps[0]
         assert path.last == path.steps[-1]
         assert folded([]).last.log_e == path.step(T0 + at - 1).log_e == 0.0
 
@@ -138,7 +140,7 @@ class TestTime:
         assert max(s.log_e for s in path.steps) == path.at(T0 + at + 2)
         assert path.at(T0 + at + 59_999) < path.at(T0 + at + 2)
 
-    def test_onsets_at_one_instant_make_one_step_after_all_of_them(self) -> None:
+    def test_onsets_of_one_second_make_one_step_after_all_of_them(self) -> None:
         at = 2 * DAY
         path = folded(
             [onset(at, node, level) for node in ("p00", "p01") for level in (ANY, "loop")]
@@ -163,12 +165,12 @@ class TestTime:
 
     def test_a_fold_that_was_asked_about_an_instant_goes_on_from_there(self) -> None:
         onsets = sorted(onset(i * DAY, f"p{i:02}") for i in range(2, 8))
-        onsets = sorted([*onsets, onset(6 * DAY + 1, "u01")])
+        onsets = sorted([*onsets, onset(6 * DAY + SECOND, "u01")])
         whole = folded(onsets)
         partly = Fold(Cohort(people(), {}, T0, T0 + CASE_MS), onsets, Table())
-        for t in (3 * DAY, 6 * DAY, 6 * DAY + 1, 4 * DAY):
+        for t in (3 * DAY, 6 * DAY, 6 * DAY + SECOND, 4 * DAY):
             assert partly.at(T0 + t) == whole.at(T0 + t)
-        assert whole.at(T0 + 6 * DAY) != whole.at(T0 + 6 * DAY + 1), "within one minute"
+        assert whole.at(T0 + 6 * DAY) != whole.at(T0 + 6 * DAY + SECOND), "within one minute"
         assert partly.path() == whole
 
     def test_onsets_that_are_ahead_of_the_fleet_wait(self) -> None:
