@@ -50,7 +50,7 @@ check: $(STAMP) ## format, lint, types, import rules, unit and contract tests: u
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "not slow" tests/unit tests/contract
+	$(BIN)/python -m pytest -q -n auto -m "not slow" tests/unit tests/contract
 
 # The closing line of pytest is the last thing said: CI reads it.
 test: setup ## everything that CI runs

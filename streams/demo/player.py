@@ -17,9 +17,9 @@ from schemas.topics import BROKER_MAX_BYTES, NODE_REPORTS, all_topics
 from streams.regbench.scenarios.kb5062557 import Scenario, element_count
 
 _SLICE = 200
-_AHEAD = 4_000
-"""Records the player may be ahead of the detector: about an hour of event time in each of the four
-partitions. More would let partitions drift apart by more than a node's grace."""
+AHEAD = 4_000
+"""Records that the player may at most be ahead of the detector: about an hour of event time in each
+of the four partitions. More would let partitions drift apart by more than a node's grace."""
 
 
 class Played(Struct):
@@ -72,7 +72,7 @@ async def play(
                 await asyncio.gather(*sent)
                 sent.clear()
                 on_slice()
-                while paused() or await lag.records(played.records) > _AHEAD:
+                while paused() or await lag.records(played.records) > AHEAD - _SLICE:
                     await asyncio.sleep(0.05)
         await asyncio.gather(*sent)
     finally:

@@ -1,8 +1,11 @@
 """Gap clustering: events of one kind that follow one another closely count as one run.
 
 A run is kept as its first time, its last time (floored, so that a long crash loop changes it
-rarely) and its eight earliest distinct times. Laws (tests/unit/test_chains.py): the runs are a
-function of the *set* of times, whatever the order, repetition or batching in which they came.
+rarely) and its eight earliest times of distinct seconds: what is logged twice within one happened
+once, and shippers that cut times to the second must come to the same.
+
+Laws (tests/unit/test_chains.py): the runs are a function of the *set* of times, whatever the order,
+repetition or batching in which they came.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,19 +14,27 @@ from operator import sub
 
 from msgspec import Struct
 
+SECOND_MS = 1_000
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 KEPT_TIMES = 8
 
 
 class Chain(Struct, array_like=True, frozen=True, gc=False):
-    """One run: ``first_ms`` exact, ``last_ms`` floored, the earliest distinct ``times``."""
+    """One run: ``first_ms`` exact, ``last_ms`` floored, the earliest ``times`` of
+    distinct seconds.
+    """
 
     first_ms: int
     last_ms: int
     times: tuple[int, ...] = ()
     record_id: int = 0
     """Record id of the event at ``first_ms`` (the smallest one if several share that time)."""
+
+
+def to_s(t_ms: int) -> int:
+    """The second that an instant (Unix ms) lies in: some shippers know no more of it."""
+    return t_ms // SECOND_MS
 
 
 def single(t_ms: int, floor_ms: int, record_id: int = 0) -> Chain:
@@ -34,8 +45,18 @@ def single(t_ms: int, floor_ms: int, record_id: int = 0) -> Chain:
 def join(a: Chain, b: Chain) -> Chain:
     """The run of two runs that belong together."""
     first = min((a.first_ms, a.record_id), (b.first_ms, b.record_id))
-    times = tuple(sorted({*a.times, *b.times})[:KEPT_TIMES])
+    times = _earliest(sorted({*a.times, *b.times}))
     return Chain(first[0], max(a.last_ms, b.last_ms), times, first[1])
+
+
+def _earliest(ordered: Iterable[int]) -> tuple[int, ...]:
+    kept: list[int] = []
+    for t_ms in ordered:
+        if not kept or to_s(t_ms) != to_s(kept[-1]):
+            kept.append(t_ms)
+            if len(kept) == KEPT_TIMES:
+                break
+    return tuple(kept)
 
 
 def runs_of(times: Iterable[int], gap_ms: int, floor_ms: int) -> list[Chain]:
@@ -61,7 +82,7 @@ def split(ordered: list[int], gap_ms: int, floor_ms: int) -> Iterator[list[int]]
 
 
 def _run(times: list[int], floor_ms: int) -> Chain:
-    return Chain(times[0], times[-1] // floor_ms * floor_ms, tuple(times[:KEPT_TIMES]))
+    return Chain(times[0], times[-1] // floor_ms * floor_ms, _earliest(times))
 
 
 def insert(chains: tuple[Chain, ...], new: Chain, gap_ms: int) -> tuple[Chain, ...]:

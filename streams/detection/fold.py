@@ -20,7 +20,7 @@ from operator import attrgetter
 from msgspec import Struct
 
 from schemas.evidence import DomainEvidence, Onset
-from streams.detection.chains import HOUR_MS, Chain
+from streams.detection.chains import HOUR_MS, Chain, to_s
 from streams.detection.history import Exposure, HistoryArm
 from streams.detection.margins import Table
 from streams.detection.members import Member, Place
@@ -34,7 +34,6 @@ _C_SHARE = 2 / 3
 _SHOCK_MS = 30 * 60_000
 _CAP_ONSETS = 3
 _CAP_MS = 6 * HOUR_MS
-_SECOND_MS = 1_000
 
 
 class Hit(Struct, frozen=True):
@@ -117,7 +116,7 @@ def onsets_of(
             if node in loops:
                 of_node += loop_onsets(node, loops[node])
             found += [o for o in of_node if o.t_ms >= since_ms]
-    found.sort(key=attrgetter("t_ms", "node", "level"))
+    found.sort(key=attrgetter("t_s", "node", "level"))
     return found
 
 
@@ -186,8 +185,9 @@ class Fold:
         self._wealth = Wealth(margins, cohort.roles)
         self._shocks = Shocks()
         self._onsets = onsets
-        self._next = bisect_left(onsets, self._started_ms - _CAP_MS, key=_time)
-        self._end = bisect_left(onsets, cohort.end_ms, key=_time)
+        by_second = attrgetter("t_s")
+        self._next = bisect_left(onsets, to_s(self._started_ms - _CAP_MS), key=by_second)
+        self._end = bisect_right(onsets, to_s(cohort.end_ms - 1), key=by_second)
         self._steps: list[Step] = []
         self._hits: list[Hit] = []
 
@@ -199,21 +199,21 @@ class Fold:
 
     def at(self, t_ms: int) -> float:
         """ln E at the end of ``t_ms``'s second (Unix ms)."""
-        second = t_ms // _SECOND_MS
-        while self._next < self._end and self._onsets[self._next].t_ms // _SECOND_MS <= second:
+        second = to_s(t_ms)
+        while self._next < self._end and self._onsets[self._next].t_s <= second:
             self._second()
         return _at(self._steps, t_ms).log_e
 
     def _second(self) -> None:
         # The next onset, and those of the same second: one failure is an onset at several levels.
-        after_ms = (self._onsets[self._next].t_ms // _SECOND_MS + 1) * _SECOND_MS
-        last_ms = None
-        while self._next < self._end and self._onsets[self._next].t_ms < after_ms:
+        second = self._onsets[self._next].t_s
+        taken_ms = []
+        while self._next < self._end and self._onsets[self._next].t_s == second:
             if self._take(self._onsets[self._next]):
-                last_ms = self._onsets[self._next].t_ms
+                taken_ms.append(self._onsets[self._next].t_ms)
             self._next += 1
-        if last_ms is not None:
-            self._steps.append(self._step(last_ms))
+        if taken_ms:
+            self._steps.append(self._step(max(taken_ms)))
 
     def _step(self, t_ms: int) -> Step:
         log_c = self._wealth.log_e()
@@ -258,12 +258,8 @@ def _mean_of_arms(log_c: float, h: float) -> float:
     return log_c + math.log(_C_SHARE + (1 - _C_SHARE) * h * math.exp(-log_c))
 
 
-def _time(onset: NodeOnset) -> int:
-    return onset.t_ms
-
-
 def _at(steps: Sequence[Step], t_ms: int) -> Step:
-    at = bisect_right(steps, t_ms // _SECOND_MS, key=lambda step: step.t_ms // _SECOND_MS)
+    at = bisect_right(steps, to_s(t_ms), key=lambda step: to_s(step.t_ms))
     return steps[at - 1] if at else NOTHING
 
 

@@ -29,10 +29,11 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
+from operator import attrgetter
 
 from msgspec import Struct
 
-from streams.detection.chains import DAY_MS, HOUR_MS
+from streams.detection.chains import DAY_MS, HOUR_MS, SECOND_MS, to_s
 from streams.detection.margins import FLOOR, Table, poisson_upper
 from streams.detection.members import EXPOSED_MS, Member
 from streams.detection.tilt import HISTORY_MS
@@ -88,7 +89,7 @@ def rates(
     begin = started_ms - HISTORY_MS
     roles = {m.node.node: m.node.role for m in members if m.node.since_ms <= begin}
     found: Counter[tuple[str, str]] = Counter()
-    from_, to = (bisect_left(onsets, t_ms, key=_time) for t_ms in (begin, started_ms))
+    from_, to = (bisect_left(onsets, to_s(t), key=attrgetter("t_s")) for t in (begin, started_ms))
     for onset in onsets[from_:to]:
         role = roles.get(onset.node)
         if role is not None:
@@ -114,7 +115,7 @@ class Worth(Struct, frozen=True):
 
 class Exposure:
     """How many hours the nodes of each role have been exposed, per window; what ends an exposure
-    early is left out, which makes Λ larger.
+    early is left out, which makes Λ larger. Times count in whole seconds, which all shippers know.
     """
 
     def __init__(self, members: Sequence[Member], started_ms: int) -> None:
@@ -122,15 +123,16 @@ class Exposure:
         times: dict[str, list[int]] = defaultdict(list)
         for member in members:
             if member.patch is not None and member.node.since_ms <= begin:
-                times[member.node.role].append(member.patch.t_ms)
+                times[member.node.role].append(to_s(member.patch.t_ms) * SECOND_MS)
         self._times = {role: sorted(found) for role, found in sorted(times.items())}
         self._sums = {role: [0, *accumulate(found)] for role, found in self._times.items()}
 
     def hours(self, window: int, t_ms: int) -> dict[str, float]:
         """Node hours up to ``t_ms`` (Unix ms), by role."""
         from_ms, to_ms = _WINDOW_MS[window]
+        now_ms = to_s(t_ms) * SECOND_MS
         return {
-            role: (self._up_to(role, t_ms, to_ms) - self._up_to(role, t_ms, from_ms)) / HOUR_MS
+            role: (self._up_to(role, now_ms, to_ms) - self._up_to(role, now_ms, from_ms)) / HOUR_MS
             for role in self._times
         }
 
@@ -217,10 +219,6 @@ class HistoryArm:
         if level not in UPPER and level.removeprefix("sig:") not in self._margins.logged:
             rho *= _UNHEARD_OF
         return rho * math.fsum(by_role)
-
-
-def _time(onset: NodeOnset) -> int:
-    return onset.t_ms
 
 
 def _exp(log: float) -> float:

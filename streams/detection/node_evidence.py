@@ -9,7 +9,7 @@ from msgspec import Struct
 from schemas.evidence import NodeChange, NodeEvidence, NodePatch, Onset, Restart
 from schemas.windows.builds import NEVER_CASES, branch_of, build_of, parse_build
 from schemas.windows.taxonomy import impact_for
-from streams.detection.chains import DAY_MS, HOUR_MS, Chain, merge
+from streams.detection.chains import DAY_MS, HOUR_MS, SECOND_MS, Chain, merge, to_s
 from streams.detection.exposure import Sight, exposures
 from streams.detection.node_state import (
     KEEP_MS,
@@ -227,9 +227,10 @@ def _onsets(
                 times = (last,)
             first = times[0]
             if runs.before_boot:
-                # Logged after the boot about the session before it, so it belongs to that session.
+                # Logged after the boot about the session before it, so it belongs to that session:
+                # to the second before the boot's.
                 at = bisect_right(starts, first) - 1
-                first = starts[at] - 1 if at >= 0 else first
+                first = to_s(starts[at]) * SECOND_MS - 1 if at >= 0 else first
                 times = (first, *times[1:])
             out.append(
                 Onset(

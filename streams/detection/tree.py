@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from msgspec import Struct
 
 from schemas.evidence import DomainEvidence, Onset
-from streams.detection.chains import HOUR_MS, Chain, merge
+from streams.detection.chains import HOUR_MS, Chain, merge, to_s
 from streams.detection.node_evidence import WEEK_MS
 from streams.detection.node_state import ONSET_GAP_MS
 
@@ -67,6 +67,11 @@ class NodeOnset(Struct, frozen=True, order=True, gc=False):
     t_ms: int
     node: str
     level: str
+
+    @property
+    def t_s(self) -> int:
+        """The second it lies in: onsets of one second have no order, whoever shipped them."""
+        return to_s(self.t_ms)
 
 
 def impact_chain(onset: Onset) -> Chain | None:

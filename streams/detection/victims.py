@@ -29,7 +29,7 @@ def driving(
 
     Of those explained nearly as well (half, in logarithms) the one with most victims; of equals the
     one that hit first; in the same minute a service that died says more than what it took with it
-    (the classes' order).
+    (the classes' order), and of what a dying service says, what it says first on its victims.
     """
     classes: dict[str, str] = {}
     loops: dict[tuple[str, str], list[Onset]] = defaultdict(list)
@@ -53,11 +53,16 @@ def driving(
     for signature, log_e in worth.items():
         if log_e > 0 and log_e >= _NEARLY * best:
             found = victims(hits[signature])
-            minute = found[0].t_ms // 60_000
             ranked.append(
-                (-len(found), minute, _ORDER.get(classes[signature], len(_ORDER)), signature)
+                (
+                    -len(found),
+                    found[0].t_ms // 60_000,
+                    _ORDER.get(classes[signature], len(_ORDER)),
+                    sum(hit.t_ms for hit in found),
+                    signature,
+                )
             )
-    return min(ranked)[3] if ranked else ""
+    return min(ranked)[-1] if ranked else ""
 
 
 def _loops(hit: Hit, loops: Mapping[tuple[str, str], Sequence[Onset]]) -> bool:

@@ -21,6 +21,8 @@ from tests.contract.store_behaviour import StoreBehaviour, boots
 from tests.fixtures.native_server import NativeServer
 from tests.integration.secure_kafka import authority, certificate
 
+pytestmark = pytest.mark.slow
+
 
 def server_settings(server: NativeServer) -> StoreSettings:
     return StoreSettings(host="127.0.0.1", port=server.port, tls=False, timeout_s=10)

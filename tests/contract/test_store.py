@@ -16,6 +16,8 @@ from schemas.errors import KbwatchError
 from schemas.settings import StoreSettings
 from tests.contract.store_behaviour import StoreBehaviour, boots
 
+pytestmark = pytest.mark.slow
+
 
 class TestChdbStore(StoreBehaviour):
     @pytest.fixture

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from bisect import bisect
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import pytest
 
 from schemas.clickhouse.socket_store import open_queries
 from schemas.settings import DetectorSettings, StoreSettings
+from streams.demo.player import AHEAD
 from streams.recording import read
+from streams.regbench.clock import HOUR_MS
 from streams.regbench.scenarios.kb5062557 import Scenario
+from streams.regbench.stories import BRANCH
 from streams.replay import replay
 from tests.e2e.conftest import SEED, Demo, run_demo
 from tests.fixtures.noc_stage import CHROMIUM
@@ -22,8 +26,6 @@ from tests.fixtures.noc_stage import CHROMIUM
 pytestmark = pytest.mark.slow
 
 GUILTY = "KB5062557@17763"
-DYING = ("scm/7024/clussvc", "scm/7031/clussvc")
-"""How the cluster service says that it ended; on most nodes it says both."""
 BENIGN = "KB5062572@20348"
 # StartTime of the first boot on 17134.165 in the real log: 2018-07-12 00:41:50.496Z.
 REAL_EFFECTIVE_MS = 1_531_356_110_496
@@ -36,7 +38,7 @@ def test_the_case_is_caught_and_nothing_else(demo: Demo) -> None:
     assert summary["halted"]
     assert summary["false_halts"] == []
     assert summary["notices"] == [BENIGN]
-    assert summary["signature"] in DYING
+    assert summary["signature"] == "scm/7031/clussvc"
     assert 1 <= summary["victims_at_halt"] <= 6
     assert summary["nodes_total"] == 480
     assert summary["applicable_unpatched_at_halt"] > 100
@@ -46,8 +48,7 @@ def test_the_victims_are_counted_by_the_truth(demo: Demo) -> None:
     truth = Scenario(seed=int(SEED)).truth
     crossed_ms = demo.summary["crossed_ms"]
     assert demo.summary["victims_at_halt"] == sum(t <= crossed_ms for t in truth.victims.values())
-    late_ms = demo.summary["first_victim_ms"] - min(truth.victims.values())
-    assert 0 <= late_ms < 60_000, "the dying service logs both its signatures within a minute"
+    assert demo.summary["first_victim_ms"] == min(truth.victims.values())
 
 
 def test_every_element_is_stored_or_dead_lettered(demo: Demo) -> None:
@@ -72,13 +73,26 @@ def test_the_webhook_arrives_signed(demo: Demo) -> None:
 
 
 def test_the_staged_nodes_are_listed(demo: Demo) -> None:
+    """Exact where time is exact (tests/functional/test_staged.py); the demo plays faster, so one
+    partition may be behind the others by what the player may be ahead."""
     staged = (demo.out / "staged.txt").read_text().split()
-    truth = Scenario(seed=int(SEED)).truth
+    scenario = Scenario(seed=int(SEED))
+    truth = scenario.truth
+    arrivals = [sent.append_ms for sent in scenario.stream()]
+    crossed = bisect(arrivals, demo.summary["crossed_ms"])
+    first_ms, last_ms = (arrivals[crossed + records] for records in (-AHEAD, AHEAD))
     assert staged
     for node in staged:
-        # Staged when the halt was published, which is after the instant of the crossing.
-        assert truth.staged[node] < truth.live_end_ms
-        assert truth.effective[node] > demo.summary["crossed_ms"]
+        assert truth.staged[node] < last_ms
+        assert truth.effective[node] > first_ms
+    sure = {
+        node.name
+        for node in scenario.nodes
+        if node.branch == BRANCH
+        and truth.staged[node.name] < first_ms - HOUR_MS  # the latest report is an hour late
+        and truth.effective[node.name] > last_ms
+    }
+    assert set() != sure <= set(staged)
 
 
 def test_the_real_log_goes_through_the_same_pipeline(demo: Demo) -> None:
@@ -131,7 +145,7 @@ def test_explain_reads_the_recording(demo: Demo) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert any(signature in done.stdout for signature in DYING)
+    assert "scm/7031/clussvc" in done.stdout
     assert "0.005" in done.stdout
 
 

@@ -9,6 +9,7 @@ from streams.detection.chains import (
     DAY_MS,
     HOUR_MS,
     KEPT_TIMES,
+    SECOND_MS,
     Chain,
     insert,
     merge,
@@ -18,7 +19,7 @@ from streams.detection.chains import (
 instants = st.builds(
     lambda days, off: max(days * DAY_MS + off, 0),
     st.integers(0, 9),
-    st.sampled_from((-HOUR_MS, -1, 0, 1, HOUR_MS, DAY_MS // 2)),
+    st.sampled_from((-HOUR_MS, -1, 0, 1, SECOND_MS - 1, SECOND_MS, HOUR_MS, DAY_MS // 2)),
 )
 
 
@@ -37,7 +38,14 @@ def runs_by_definition(times: Iterable[int]) -> tuple[Chain, ...]:
             groups[-1].append(t_ms)
         else:
             groups.append([t_ms])
-    return tuple(Chain(g[0], g[-1] // HOUR_MS * HOUR_MS, tuple(g[:KEPT_TIMES])) for g in groups)
+    return tuple(Chain(g[0], g[-1] // HOUR_MS * HOUR_MS, earliest(g)) for g in groups)
+
+
+def earliest(times: list[int]) -> tuple[int, ...]:
+    seconds: dict[int, int] = {}
+    for t_ms in times:
+        seconds.setdefault(t_ms // SECOND_MS, t_ms)
+    return tuple(seconds.values())[:KEPT_TIMES]
 
 
 @settings(max_examples=150, deadline=None)
@@ -71,9 +79,14 @@ def test_a_crash_loop_is_one_run_that_keeps_its_eight_earliest_times() -> None:
     assert run.last_ms == 5 * DAY_MS - HOUR_MS
 
 
+def test_what_is_logged_twice_within_a_second_happened_once() -> None:
+    (run,) = runs_of((1_700, 1_100, 2_000, 1_999))
+    assert run.times == (1_100, 2_000)
+
+
 def test_what_changes_nothing_returns_the_same_object() -> None:
-    chains = runs_of((0, 1, 2, 3, 4, 5, 6, 7, 8, HOUR_MS))
-    assert insert(chains, single(9, HOUR_MS), DAY_MS) is chains
+    chains = runs_of((*(n * SECOND_MS for n in range(9)), HOUR_MS))
+    assert insert(chains, single(9 * SECOND_MS, HOUR_MS), DAY_MS) is chains
     assert insert(chains, single(HOUR_MS + 1, HOUR_MS), DAY_MS) is chains
 
 

@@ -49,7 +49,8 @@ class TestExposure:
             by_role: dict[str, float] = {}
             for role, patched, since in told:
                 if patched is not None and since <= -30 * DAY:
-                    spent = max(min(t - patched, to_ms) - from_ms, 0)
+                    age = (t // 1000 - patched // 1000) * 1000
+                    spent = max(min(age, to_ms) - from_ms, 0)
                     by_role[role] = by_role.get(role, 0) + spent / HOUR
             assert found.hours(window, T0 + t) == pytest.approx(by_role)
 
