@@ -103,7 +103,8 @@ def page(made: Report) -> str:
 
 
 def _e(log_e: float) -> str:
-    return f"{math.exp(log_e):,.3g}" if log_e < 7 else f"10^{log_e / math.log(10):.1f}"
+    e = math.exp(min(log_e, 700))
+    return f"{e:.3g}" if e < 999.5 else f"10^{log_e / math.log(10):.1f}"
 
 
 def _stamp(t_ms: int) -> str:

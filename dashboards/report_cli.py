@@ -27,12 +27,12 @@ def report(
 
         kbwatch report KB5062557@17763 --out report.html
     """
-    from dashboards.log import configure
     from dashboards.noc.book import Book
     from dashboards.noc.follow import Follower
     from dashboards.noc.gate import Terms
     from dashboards.report import page
     from dashboards.report import report as gathered
+    from schemas.log import configure
 
     configure("warning", settings.log_format)
     book = Book(Terms(settings.noc.well_s, settings.noc.stale_after_s))

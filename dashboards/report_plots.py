@@ -31,7 +31,7 @@ class Line(Struct, frozen=True):
 
 
 class WealthPlot(Struct, frozen=True):
-    """Wealth over time against WARN and HALT, on a logarithmic axis."""
+    """E over time against HALT and E_w against WARN, on a logarithmic axis."""
 
     width: int
     height: int
@@ -41,7 +41,7 @@ class WealthPlot(Struct, frozen=True):
     bottom: float
     lines: tuple[Line, ...]
     levels: tuple[Tick, ...]
-    """WARN and HALT."""
+    """WARN, for E_w, and HALT, for E."""
     xs: tuple[Tick, ...]
     ys: tuple[Tick, ...]
     crossings: tuple[Tick, ...]
@@ -68,7 +68,7 @@ def wealth_plot(card: CaseCard) -> WealthPlot | None:
         return None
     begin = min([points[0].t_ms, *(t for _, t in crossed)])
     end = max([points[-1].t_ms, *(t for _, t in crossed), begin + 1])
-    logs = [log for p in points for log in (p.log_e, p.log_c, p.log_h)]
+    logs = [log for p in points for log in (p.log_e, p.log_e_warn, p.log_c, p.log_h)]
     low = min(0.0, *logs)
     high = 1.1 * max(card.log_threshold, card.log_warn, *logs)
 
@@ -91,7 +91,8 @@ def wealth_plot(card: CaseCard) -> WealthPlot | None:
         lines=(
             line("history arm", "h", [(p.t_ms, p.log_h) for p in points]),
             line("concurrent arm", "c", [(p.t_ms, p.log_c) for p in points]),
-            line("wealth E", "e", [(p.t_ms, p.log_e) for p in points]),
+            line("E_w, for a WARN", "w", [(p.t_ms, p.log_e_warn) for p in points]),
+            line("E, for a HALT", "e", [(p.t_ms, p.log_e) for p in points]),
         ),
         levels=(Tick(y(card.log_warn), "WARN"), Tick(y(card.log_threshold), "HALT")),
         xs=tuple(Tick(x(t), text) for t, text in _time_ticks(begin, end)),

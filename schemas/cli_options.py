@@ -61,32 +61,6 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change,
 InFleet = Annotated[str, typer.Option("--fleet", metavar="NAME", help="Which fleet.")]
 
 
-def with_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[..., R]:
-    """``command`` with --config, --set and --print-config in the place of its first parameter, the
-    settings of the call. KbwatchError names the wrong setting and where it stands.
-    """
-
-    _, *own = inspect.signature(command).parameters.values()
-    three = inspect.signature(settings_from).parameters
-
-    @wraps(command)
-    def called(*args: Any, **kwargs: Any) -> R:  # noqa: ANN401 - whatever typer makes of words
-        settings = settings_from(**{name: kwargs.pop(name) for name in three})
-        return command(settings, *args, **kwargs)
-
-    # Typer looks at the signature, and calls by name.
-    added = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in three.values()]
-    parameters = [*own, *added]
-    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    called.__annotations__ = {one.name: one.annotation for one in parameters}
-    return called
-
-
-def print_json(value: object) -> None:
-    """What --json prints: one document on standard output."""
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
-
-
 def settings_from(
     config: Config = None, overrides: Set = None, print_config: PrintConfig = False
 ) -> Settings:
@@ -103,3 +77,34 @@ def shown(loaded: T, print_config: bool) -> T:
         typer.echo(as_toml(loaded).rstrip())
         raise typer.Exit
     return loaded
+
+
+def with_settings(
+    command: Callable[Concatenate[Settings, P], R], load: Callable[..., Settings] = settings_from
+) -> Callable[..., R]:
+    """``command`` with --config, --set and --print-config in the place of its first parameter, the
+    settings of the call. KbwatchError names the wrong setting and where it stands.
+
+    ``load`` gives the settings where a command has shorter words for one of them: its parameters
+    are the options.
+    """
+
+    _, *own = inspect.signature(command).parameters.values()
+    options = inspect.signature(load).parameters
+
+    @wraps(command)
+    def called(*args: Any, **kwargs: Any) -> R:  # noqa: ANN401 - whatever typer makes of words
+        settings = load(**{name: kwargs.pop(name) for name in options})
+        return command(settings, *args, **kwargs)
+
+    # Typer looks at the signature, and calls by name.
+    added = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in options.values()]
+    parameters = [*own, *added]
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in parameters}
+    return called
+
+
+def print_json(value: object) -> None:
+    """What --json prints: one document on standard output."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

@@ -44,6 +44,7 @@ class Halt(Struct, frozen=True, omit_defaults=True):
     signature: str
     crossing: Crossing
     left: Left
+    """Nodes of the whole branch, whatever ``scope_by`` says: a verdict names none by its rule."""
     log_threshold: float
     calibration: str
     trust: str
@@ -55,6 +56,7 @@ class Halt(Struct, frozen=True, omit_defaults=True):
     rule: tuple[str, ...] = ()
     """Whom the KB hits, as the verdict found; empty: no rule stood out."""
     blast: Blast | None = None
+    """Of the nodes under ``rule`` alone, or of the branch where no rule stood out."""
     suspects: dict[str, float] = {}
     """Who may have done it: KB, or ``change:<name>=<version>``, → probability."""
     confirmed_against: tuple[str, ...] = ()

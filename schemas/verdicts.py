@@ -4,11 +4,16 @@ A verdict is a pure function of the evidence: no wall clock, no history of publi
 Unix milliseconds UTC; ``log_*`` are natural logarithms rounded to 1e-6.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
 
 State = Literal["inconclusive", "quiet", "notice", "warn", "halt"]
+
+ENOUGH = 59
+"""Nodes without a failure that rule out a failure of 5 % with probability .95."""
+_CREDIBLE = 0.95
 
 
 class Incident(Struct, frozen=True, omit_defaults=True):
@@ -103,6 +108,8 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
     """Its concurrent arm alone: patched nodes against their unpatched peers."""
     log_h: float
     """Its history arm alone: patched nodes against the branch's own past."""
+    log_e_warn: float
+    """The wealth that a warning asks: the branch's past is believed sooner than for a halt."""
     log_threshold: float
     """ln(1/α): HALT needs this much, see docs/detection.md."""
     power: Power
@@ -134,3 +141,17 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
     """Who would be hit next if the roll-out went on; None while nothing was crossed."""
     victim_nodes: tuple[str, ...] = ()
     incidents: tuple[Incident, ...] = ()
+
+
+def credible(suspects: Mapping[str, float]) -> tuple[str, ...]:
+    """The smallest set of suspects that holds 95 %, most probable first; with those as probable as
+    its last.
+    """
+    out: list[str] = []
+    mass = last = 0.0
+    for name, probability in sorted(suspects.items(), key=lambda item: (-item[1], item[0])):
+        if mass >= _CREDIBLE and probability < last:
+            break
+        out.append(name)
+        mass, last = mass + probability, probability
+    return tuple(out)

@@ -7,8 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from schemas.verdicts import Blast, Crossing, Verdict
-from streams.detection.attribution import credible
+from schemas.verdicts import Blast, Crossing, Verdict, credible
 from streams.detection.wording import many, ruled
 from streams.tables import add_columns
 

@@ -17,10 +17,11 @@ import structlog
 from faust.types import EventT, StreamT
 from mode.loop import use
 
+from schemas import log
 from schemas.errors import KbwatchError
 from schemas.settings import Settings
 from schemas.topics import BROKER_MAX_BYTES
-from streams import log, metrics
+from streams import metrics
 from streams.faust_transport import Transport
 from streams.kafka_io import addresses, check_broker
 from streams.progress import watch_progress

@@ -1,25 +1,35 @@
 """``kbwatch store``: make the tables, and ask what is in them."""
 
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Concatenate, ParamSpec, TypeVar
 
-import orjson
 import typer
-from msgspec import to_builtins
 from rich.table import Table
 
-from schemas.cli_options import AsJson, Config, PrintConfig, Set, settings_from
+from schemas.cli_options import (
+    AsJson,
+    Config,
+    PrintConfig,
+    Set,
+    print_json,
+    settings_from,
+    with_settings,
+)
 from schemas.clickhouse.migrate import migrate, script
 from schemas.clickhouse.named_query import NamedQuery
 from schemas.clickhouse.opening import open_store
 from schemas.clickhouse.queries import QUERIES
-from schemas.clickhouse.retention import keep
+from schemas.clickhouse.retention import in_words, keep
 from schemas.clickhouse.socket_store import open_queries
 from schemas.clickhouse.verify import differences, status
 from schemas.errors import KbwatchError
 from schemas.settings import Settings
 from streams.tables import add_columns, console, printable
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 app = typer.Typer(help="The store: tables and named queries.", no_args_is_help=True)
 
@@ -29,24 +39,32 @@ _ParamOption = Annotated[
 ]
 
 
-_Cluster = Annotated[
-    str | None,
-    typer.Option("--cluster", metavar="NAME", help="The same as --set store.cluster=NAME."),
-]
-
-
-@app.command("migrate")
-def migrate_store(
-    cluster: _Cluster = None,
-    show: Annotated[
-        bool, typer.Option("--print", help="Print the statements for an empty store, run none.")
-    ] = False,
+def _settings_on_cluster(
+    cluster: Annotated[
+        str | None,
+        typer.Option("--cluster", metavar="NAME", help="The same as --set store.cluster=NAME."),
+    ] = None,
     config: Config = None,
     overrides: Set = None,
     print_config: PrintConfig = False,
+) -> Settings:
+    given = [*(overrides or ()), *([f"store.cluster={cluster}"] if cluster else ())]
+    return settings_from(config, given, print_config)
+
+
+def _with_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[..., R]:
+    return with_settings(command, _settings_on_cluster)
+
+
+@app.command("migrate")
+@_with_settings
+def migrate_store(
+    settings: Settings,
+    show: Annotated[
+        bool, typer.Option("--print", help="Print the statements for an empty store, run none.")
+    ] = False,
 ) -> None:
     """Bring the tables and how long they keep rows up to date. The sink does so at its start."""
-    settings = _settings(cluster, config, overrides, print_config)
     if show:
         typer.echo(script(settings.store.cluster), nl=False)
         return
@@ -57,20 +75,14 @@ def migrate_store(
 
 
 @app.command("status")
-def show_status(
-    as_json: AsJson = False,
-    cluster: _Cluster = None,
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
-) -> None:
+@_with_settings
+def show_status(settings: Settings, as_json: AsJson = False) -> None:
     """Tell what the store is, which migrations ran, and what each table holds."""
-    settings = _settings(cluster, config, overrides, print_config)
     store = settings.store
     with open_queries(store, migrated=False) as opened:
         found = status(opened.run, store.host or store.path, store.cluster)
     if as_json:
-        typer.echo(orjson.dumps(to_builtins(found), option=orjson.OPT_INDENT_2).decode())
+        print_json(found)
         return
     typer.echo(f"{found.store}: ClickHouse {found.engine}")
     typer.echo(f"migrations: {len(found.applied)} ran, {len(found.pending)} to run")
@@ -84,19 +96,13 @@ def show_status(
 
 
 @app.command("verify")
-def verify_store(
-    as_json: AsJson = False,
-    cluster: _Cluster = None,
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
-) -> None:
+@_with_settings
+def verify_store(settings: Settings, as_json: AsJson = False) -> None:
     """Compare the database's tables with the declared ones; exit 1 where they differ."""
-    settings = _settings(cluster, config, overrides, print_config)
     with open_queries(settings.store, migrated=False) as opened:
         found = differences(opened.run, settings.retention, settings.store.cluster)
     if as_json:
-        typer.echo(orjson.dumps(to_builtins(found), option=orjson.OPT_INDENT_2).decode())
+        print_json(found)
     elif not found:
         typer.echo("the store is as declared")
     else:
@@ -118,16 +124,14 @@ def queries() -> None:
 
 
 @app.command()
+@with_settings
 def query(
+    settings: Settings,
     name: Annotated[str, typer.Argument(help="A name that `kbwatch store queries` lists.")],
     param: _ParamOption = None,
     as_json: AsJson = False,
-    config: Config = None,
-    overrides: Set = None,
-    print_config: PrintConfig = False,
 ) -> None:
     """Run a named query, through the running sink or on the store itself."""
-    settings = settings_from(config, overrides, print_config)
     params: dict[str, str | int] = {}
     for text in param or ():
         key, equals, value = text.partition("=")
@@ -137,7 +141,7 @@ def query(
     with open_queries(settings.store) as opened:
         result = opened.run(name, params)
     if as_json:
-        typer.echo(orjson.dumps(result.dicts(), option=orjson.OPT_INDENT_2).decode())
+        print_json(result.dicts())
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
     rows = [[*map(_shown, result.columns, row)] for row in result.rows]
@@ -145,15 +149,8 @@ def query(
     console().print(table, crop=False)
 
 
-def _settings(
-    cluster: str | None, config: str | None, overrides: list[str] | None, print_config: bool
-) -> Settings:
-    given = [*(overrides or ()), *([f"store.cluster={cluster}"] if cluster else ())]
-    return settings_from(config, given, print_config)
-
-
 def _days(kept: int | None) -> str:
-    return "?" if kept is None else "for ever" if kept == 0 else f"{kept} days"
+    return "?" if kept is None else in_words(kept)
 
 
 def _params(query: NamedQuery) -> str:

@@ -21,16 +21,18 @@ def board() -> Dashboard:
         _DESCRIPTION,
         ("fleet", "case_branch", "kb"),
         [
-            number("State", case.verdict(), "state", thresholds=steps((None, CALM))),
+            number("State", case.verdict(), "state", thresholds=steps((None, CALM)), width=3),
             number("Victims", case.verdict(), "victims", thresholds=steps(
-                (None, CALM), (1, WARN), (3, BAD))),
-            number("Patched", case.verdict(), "exposed"),
-            number("Not patched", case.verdict(), "controls"),
-            number("Wealth E", case.verdict(), "e", thresholds=steps(
-                (None, CALM), (100, WARN), (200, BAD))),
+                (None, CALM), (1, WARN), (3, BAD)), width=3),
+            number("Patched", case.verdict(), "exposed", width=3),
+            number("Not patched", case.verdict(), "controls", width=3),
+            number("E, for a HALT", case.verdict(), "e", thresholds=steps(
+                (None, CALM), (200, BAD))),
+            number("E_w, for a WARN", case.verdict(), "e_warn", thresholds=steps(
+                (None, CALM), (100, WARN))),
             number("What fails", case.verdict(), "signature", unit="none"),
             number("The finding", case.verdict(), "sentence", unit="none", width=WIDE),
-            lines("Wealth against WARN and HALT", case.wealth(), log=True, height=11),
+            lines("E against HALT, E_w against WARN", case.wealth(), log=True, height=11),
             lines("Patched, not patched, failed", case.spread(), height=11),
             bars("Victims against controls, at the crossing", case.comparison(), "nodes",
                  width=THIRD),

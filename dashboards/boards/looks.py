@@ -40,6 +40,15 @@ _UNITS = {
     "share": "percentunit", "probability": "percentunit", "lag_s": "s", "silent_s": "s",
     "age_s": "s", "minutes_after": "m",
 }  # fmt: skip
+# Colour, width, whether dashed.
+_CURVES = {
+    "E, for a HALT": (BAD, 3, False),
+    "HALT": (BAD, 1, True),
+    "E_w, for a WARN": (WARN, 2, False),
+    "WARN": (WARN, 1, True),
+    "patched against unpatched": (NOTE, 1, False),
+    "patched against their past": ("purple", 1, False),
+}
 
 
 class Board(Struct, frozen=True):
@@ -67,6 +76,20 @@ def steps(*bounds: tuple[float | None, str]) -> ThresholdsConfig:
     """Thresholds from (from which value on, colour); the first begins at None."""
     found = [Threshold(value=value, color=color) for value, color in bounds]
     return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(found)
+
+
+def curve(name: str) -> list[DynamicConfigValue]:
+    """How a plot draws the series ``name``; nothing: as Grafana likes."""
+    if name not in _CURVES:
+        return []
+    color, width, dashed = _CURVES[name]
+    found: list[tuple[str, object]] = [
+        ("custom.lineWidth", width),
+        ("color", {"mode": "fixed", "fixedColor": color}),
+    ]
+    if dashed:
+        found.append(("custom.lineStyle", {"fill": "dash", "dash": [10, 10]}))
+    return [DynamicConfigValue(id_val=key, value=value) for key, value in found]
 
 
 def states() -> list[ValueMapping]:

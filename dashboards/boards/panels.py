@@ -33,7 +33,7 @@ from grafana_foundation_sdk.models.common import (
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 from grafana_foundation_sdk.models.table import Options
 
-from dashboards.boards.looks import CALM, column, states, steps
+from dashboards.boards.looks import CALM, column, curve, states, steps
 from dashboards.boards.source import Ask, source
 from dashboards.sql import Query
 
@@ -144,6 +144,10 @@ def lines(
     if thresholds:
         dashed = GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
         panel.thresholds_style(dashed)
+    for name in query.columns:
+        looks = curve(name)
+        if looks:
+            panel.override_by_name(name, looks)
     return panel
 
 

@@ -1,10 +1,8 @@
 """All that the page knows, record by record; no Kafka, no web, no clock."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
-from msgspec import Struct
 from msgspec.structs import replace
 
 from dashboards.noc.answers import Gate
@@ -12,7 +10,8 @@ from dashboards.noc.cards import case_id
 from dashboards.noc.casemap import CaseMap, worst
 from dashboards.noc.cases import Case, Cases
 from dashboards.noc.fleet import Branch, Fleet, NodeKey
-from dashboards.noc.gate import GONE_MS, Question, Terms, answer
+from dashboards.noc.gate import Question, Terms, answer
+from dashboards.noc.heard import Heard
 from dashboards.noc.model import (
     HEALTH_KEPT,
     LETTERS,
@@ -42,32 +41,24 @@ _JUDGED_BY = {VERDICTS: "the verdict on", HALTS: "the halt of", EVIDENCE: "the e
 _log = structlog.get_logger(__name__)
 
 
-class _Heard(Struct, frozen=True, gc=False):
-    """When Kafka got the newest evidence of a domain, and what that says of time."""
-
-    append_ms: int
-    last_ms: int
-    beats: bool
-    """Whether any of its nodes sends heartbeats."""
-
-
 class Book:
     """Takes records, tells what changed for those who look.
 
     Law: what it shows is a function of the newest record of each key (and, for a case's history and
-    for what became of a closed case, of the verdicts before it), so reading a topic again changes
-    nothing.
+    for what became of a closed case, of the verdicts before it) and of the time of the last sweep,
+    so reading a topic again changes nothing.
     """
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
         self.fleet = Fleet()
-        self.cases = Cases(self.fleet, terms)
+        self.cases = Cases(self.fleet, lambda asked: self.gate(asked, self._now_ms))
         self.wall = Wall()
         self._notes: dict[tuple[str, str, str], HealthNote] = {}
         self._newest_ms = dict.fromkeys(TOPICS, 0)
         self._refused = dict.fromkeys(TOPICS, 0)
-        self._heard: dict[Branch, dict[bytes, _Heard]] = defaultdict(dict)
+        self._heard = Heard(self.fleet, terms)
+        self._now_ms = 0
         self._news = News(self.cases, self.wall)
         self._branches: dict[NodeKey, Branch] = {}
         # While old records are read a node changes many times, and nobody looks.
@@ -98,16 +89,22 @@ class Book:
             _log.exception("record failed", topic=topic, key=repr(name))
         self._read(topic, name or b"", readable)
 
-    def opened(self) -> None:
+    def opened(self, now_ms: int) -> None:
         """All that was there when reading began has been taken: from now on changes are told."""
         unplaced, self._unplaced = self._unplaced or set(), None
-        self._touched(unplaced | self.fleet.sweep())
+        self._touched(unplaced)
+        self.sweep(now_ms)
         while self.changes():
             pass
 
-    def sweep(self) -> None:
-        """Look anew who is silent."""
+    def sweep(self, now_ms: int) -> None:
+        """Look anew who is silent, and on which branches the evidence is too old: what the gate
+        says of their cases changes although no record comes. ``now_ms`` is by Kafka's clock.
+        """
         self._touched(self.fleet.sweep())
+        self._now_ms = now_ms
+        for branch in self._heard.turned(now_ms):
+            self._others(branch)
 
     def changes(self, *, cards: bool = True) -> list[Change]:
         """What changed since the last call, in an order that may be shown as it is. Cards on which
@@ -154,21 +151,14 @@ class Book:
 
     def evidence_ms(self, branch: Branch) -> int:
         """Since when nine tenths of a branch's living domains have had newer evidence, by Kafka's
-        time; 0: none is known. Where some nodes send heartbeats only their domains count: others
-        may have nothing to say for long.
+        time; 0: none is known.
         """
-        gone_ms = self.fleet.time_ms(branch) - GONE_MS
-        living = [one for one in self._heard.get(branch, {}).values() if one.last_ms > gone_ms]
-        counted = [one for one in living if one.beats] or living
-        times = sorted(one.append_ms for one in counted)
-        return times[(len(times) - 1) // 10] if times else 0
+        return self._heard.since_ms(branch)
 
     def gate(self, asked: Question, now_ms: int) -> Gate:
-        """The gate's answer as of ``now_ms``, by Kafka's clock."""
+        """The gate's answer as of ``now_ms``, by Kafka's clock; cards' are as of the last sweep."""
         branch = (asked.fleet, asked.branch)
-        heard_ms = self.evidence_ms(branch)
-        age_s = (now_ms - heard_ms) / 1000 if heard_ms else None
-        known = self.cases.known(*branch, evidence_age_s=age_s, cluster=asked.cluster)
+        known = self.cases.known(*branch, self.evidence_ms(branch), asked.cluster)
         return answer(asked, known, self.terms, now_ms)
 
     def newest_ms(self) -> int:
@@ -236,13 +226,7 @@ class Book:
         if value is not None:
             part = contribution(value)
             _check(name, part.fleet, part.branch, part.domain)
-            self._heard[branch][name] = _Heard(
-                append_ms,
-                max((node.last_ms for node in part.nodes), default=0),
-                any(node.wait_ms >= 0 for node in part.nodes),
-            )
-        else:
-            self._heard[branch].pop(name, None)
+        self._heard.take(branch, name, part, append_ms)
         self._touched(self.fleet.contribute(name, part))
 
     def _listed(self, name: bytes, value: bytes | None, append_ms: int) -> None:

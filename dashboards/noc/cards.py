@@ -20,7 +20,7 @@ from schemas.halts import Delivery, Halt
 from schemas.verdicts import Verdict
 
 LOG_WARN = round(math.log(100), 6)
-"""WARN begins at E ≥ 100: docs/detection.md."""
+"""WARN begins at E_w ≥ 100: docs/detection.md."""
 
 ORDER = ("halt", "warn", "notice", "inconclusive", "quiet")
 """States from the worst to the best."""
@@ -72,6 +72,7 @@ def case_card(
         log_e_any=v.log_e_any,
         log_c=v.log_c,
         log_h=v.log_h,
+        log_e_warn=v.log_e_warn,
         log_warn=LOG_WARN,
         log_threshold=v.log_threshold,
         log_e_without_site=v.log_e_without_site,

@@ -1,17 +1,18 @@
 """The open cases: verdict, history and map of each, and the card made of them."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from msgspec.structs import replace
 
+from dashboards.noc.answers import Gate
 from dashboards.noc.cards import case_card, case_id, halt_card, urgency
 from dashboards.noc.casemap import CaseMap
 from dashboards.noc.fleet import Branch, Fleet
-from dashboards.noc.gate import Known, Question, Terms, answer
+from dashboards.noc.gate import Known, Question
 from dashboards.noc.history import History
 from dashboards.noc.model import NAMES_KEPT, CaseCard, GateView, HaltCard, NextStep
-from dashboards.noc.steps import next_steps, shortened
+from dashboards.noc.steps import leaked, next_steps, shortened
 from schemas.halts import Delivery, Halt
 from schemas.verdicts import Verdict
 
@@ -38,9 +39,10 @@ class Case:
 class Cases:
     """The open cases by id. Cards are made when asked for, and kept until something changes."""
 
-    def __init__(self, fleet: Fleet, terms: Terms) -> None:
+    def __init__(self, fleet: Fleet, gate: Callable[[Question], Gate]) -> None:
+        """``gate`` answers as of now what a card says of its case."""
         self._fleet = fleet
-        self._terms = terms
+        self._gate = gate
         self._cases: dict[str, Case] = {}
         self._branches: dict[Branch, dict[str, Case]] = defaultdict(dict)
         self._cards: dict[str, CaseCard] = {}
@@ -113,12 +115,12 @@ class Cases:
 
     def steps(self, case: Case) -> tuple[NextStep, ...]:
         """What to do about a case."""
-        fleet = case.branch[0]
-        return next_steps(case.verdict, case.map, lambda n: self._fleet.nodes.get((fleet, n)))
+        fleet, held = case.branch[0], self.halts.get(case.id)
+        leaks = leaked(held[0], self._fleet.of_branch(case.branch)) if held else ()
+        nodes = self._fleet.nodes
+        return next_steps(case.verdict, case.map, lambda name: nodes.get((fleet, name)), leaks)
 
-    def known(
-        self, fleet: str, branch: str, evidence_age_s: float | None, cluster: str = ""
-    ) -> Known:
+    def known(self, fleet: str, branch: str, evidence_ms: int, cluster: str = "") -> Known:
         """What the gate needs to know of a branch, and of a cluster if one is asked about."""
         mine = (fleet, branch)
         return Known(
@@ -127,7 +129,7 @@ class Cases:
             nodes=self._fleet.of_branch(mine),
             silent=frozenset(self._silent(fleet)),
             asof_ms=self._fleet.time_ms(mine),
-            evidence_age_s=evidence_age_s,
+            evidence_ms=evidence_ms,
             ended=[v for v in self._ended.values() if (v.fleet, v.branch) == mine],
             unreadable=frozenset(self.unreadable.get(mine, ())),
             mates=[
@@ -139,8 +141,7 @@ class Cases:
 
     def _made(self, case: Case, steps: tuple[NextStep, ...]) -> CaseCard:
         verdict = case.verdict
-        asked = Question(kb=verdict.kb, branch=verdict.branch, fleet=verdict.fleet)
-        gate = answer(asked, self.known(*case.branch, evidence_age_s=None), self._terms, 0)
+        gate = self._gate(Question(kb=verdict.kb, branch=verdict.branch, fleet=verdict.fleet))
         halt = self.halts.get(case.id)
         return case_card(
             verdict,

@@ -20,8 +20,8 @@ def noc(settings: Settings) -> None:
     It reads Kafka and writes nothing. On other addresses than loopback it wants noc.token_file, or
     noc.proxy_header with noc.proxy_addresses.
     """
-    from dashboards.log import configure
     from dashboards.noc.server import serve
+    from schemas.log import configure
 
     configure(settings.log_level, settings.log_format)
     asyncio.run(serve(settings))

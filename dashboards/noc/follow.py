@@ -115,8 +115,8 @@ class Follower:
                 if self.ready:
                     await self._look(consumer, assigned)
                 elif not [tp for tp in assigned if await consumer.position(tp) < ends[tp]]:
-                    self._book.opened()
                     self._read_ms = self._clock_ms()
+                    self._book.opened(self._read_ms)
                     self.ready, self.why = True, ""
                     _log.info("ready", records={s.topic: s.records for s in self._book.sources()})
         finally:

@@ -11,7 +11,8 @@ changed last has come back and the cluster has stayed well.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -22,15 +23,11 @@ from dashboards.noc.model import GateAnswer
 from dashboards.noc.sightings import REACHED, Node, build_order
 from schemas.halts import Halt
 from schemas.reports import Kb, Label, Name
-from schemas.verdicts import Verdict
-
-NEEDED = 59
-"""Nodes without a failure that rule out a failure of 5 % with probability .95."""
+from schemas.verdicts import ENOUGH, Verdict, credible
 
 GONE_MS = 7 * 86_400_000
 """What was last seen so long before its branch's time is out of service, as for the detector."""
 
-_CREDIBLE = 0.95
 _DAY_MS = 86_400_000
 _WORST: tuple[GateAnswer, ...] = ("no-go", "inconclusive", "go")
 _SHOWN = 5
@@ -59,8 +56,10 @@ class Known(Struct, frozen=True):
     nodes: Collection[Node]
     silent: frozenset[str]
     asof_ms: int
-    evidence_age_s: float | None
-    """Seconds since nine tenths of the living domains had newer evidence; None: not asked."""
+    evidence_ms: int
+    """Since when nine tenths of the living domains have had newer evidence, by Kafka's time; 0:
+    none is known.
+    """
     ended: Sequence[Verdict] = ()
     """The last ones of cases that were closed at WARN or HALT."""
     unreadable: Collection[str] = ()
@@ -82,14 +81,14 @@ _Finding = tuple[GateAnswer, str]
 
 
 def answer(asked: Question, known: Known, terms: Terms, now_ms: int) -> Gate:
-    """The answer; ``now_ms`` is only written down."""
+    """The answer as of ``now_ms`` by Kafka's clock."""
     waiting, observed = _compared(asked, known)
     findings = [
         *_accusations(asked, known),
         *(_interlock(asked, known, terms) if asked.cluster else ()),
         *_ignorance(known),
         *_judgement(asked, known, terms),
-        *_freshness(known, terms),
+        *_freshness(known, terms, now_ms),
         _coverage(asked, known, waiting, observed),
     ]
     worst = min((found for found, _ in findings), key=_WORST.index)
@@ -105,7 +104,7 @@ def answer(asked: Question, known: Known, terms: Terms, now_ms: int) -> Gate:
             reason for level in _WORST for found, reason in findings if found == level and reason
         ),
         observed=count,
-        needed=NEEDED,
+        needed=ENOUGH,
         p_5pct=_p_5pct(count),
         rate_95=round(1 - 0.05 ** (1 / count), 6) if count else 1.0,
         cases=tuple(sorted(f"{v.fleet}/{v.case}" for v in known.verdicts)),
@@ -114,16 +113,9 @@ def answer(asked: Question, known: Known, terms: Terms, now_ms: int) -> Gate:
     )
 
 
-def credible(suspects: Mapping[str, float]) -> frozenset[str]:
-    """The smallest set of suspects that holds 95 %, with those as probable as its last."""
-    mass = last = 0.0
-    out = set()
-    for name, share in sorted(suspects.items(), key=lambda item: (-item[1], item[0])):
-        if mass >= _CREDIBLE and share < last:
-            break
-        out.add(name)
-        mass, last = mass + share, share
-    return frozenset(out)
+def stale(evidence_ms: int, terms: Terms, now_ms: int) -> bool:
+    """Whether a branch's evidence (``Known.evidence_ms``) is too old to decide anything."""
+    return 0 < evidence_ms < now_ms - 1000 * terms.stale_after_s
 
 
 def _accusations(asked: Question, known: Known) -> list[_Finding]:
@@ -195,15 +187,16 @@ def _judgement(asked: Question, known: Known, terms: Terms) -> list[_Finding]:
     ]
 
 
-def _freshness(known: Known, terms: Terms) -> list[_Finding]:
-    age_s = known.evidence_age_s
-    if age_s is None or age_s <= terms.stale_after_s:
+def _freshness(known: Known, terms: Terms, now_ms: int) -> list[_Finding]:
+    if not stale(known.evidence_ms, terms, now_ms):
         return []
+    # The instant and not the age: a card says it as long as it holds.
+    since = datetime.fromtimestamp(known.evidence_ms / 1000, UTC)
     return [
         (
             "inconclusive",
-            f"nothing new was heard of a tenth of this branch or more for {age_s / 60:.0f} min: is "
-            "the detector running, and do the nodes report?",
+            "nothing new was heard of a tenth of this branch or more since "
+            f"{since:%Y-%m-%d %H:%M}Z: is the detector running, and do the nodes report?",
         )
     ]
 
@@ -241,18 +234,18 @@ def _coverage(
         return "inconclusive", f"no node of branch {asked.branch} is known in {where}"
     count = _weakest(waiting, observed)
     shown = f"a 5 % failure would have shown with p = {_p_5pct(count):.2f}"
-    few = sorted((observed[kind], kind) for kind in waiting if observed[kind] < NEEDED)
+    few = sorted((observed[kind], kind) for kind in waiting if observed[kind] < ENOUGH)
     if few:
-        kinds = _some(f"{ran} of {NEEDED} {kind or 'of no role'}" for ran, kind in few)
+        kinds = _some(f"{ran} of {ENOUGH} {kind or 'of no role'}" for ran, kind in few)
         return (
             "inconclusive",
             f"too few nodes of kinds that wait in {where} have run {asked.kb} for 24 h without a "
             f"failure: {kinds}: {shown}",
         )
-    if count < NEEDED:
+    if count < ENOUGH:
         return (
             "inconclusive",
-            f"{count} of {NEEDED} nodes have run {asked.kb} for 24 h without a failure: {shown}",
+            f"{count} of {ENOUGH} nodes have run {asked.kb} for 24 h without a failure: {shown}",
         )
     each = " of each kind that waits" if len(waiting) > 1 else ""
     return (

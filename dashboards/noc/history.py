@@ -22,6 +22,7 @@ class History:
             log_e=verdict.log_e,
             log_c=verdict.log_c,
             log_h=verdict.log_h,
+            log_e_warn=verdict.log_e_warn,
             victims=verdict.victims,
             exposed=verdict.exposed,
         )

@@ -66,7 +66,10 @@ LETTERS: dict[NodeState, str] = {
 
 GateAnswer = Literal["go", "no-go", "inconclusive"]
 Action = Literal["approve", "deny", "lift"]
-StepKind = Literal["victims", "clusters", "staged", "untouched", "exposed", "silent"]
+StepKind = Literal["victims", "leaked", "clusters", "staged", "untouched", "exposed", "silent"]
+"""``leaked``: the KB took effect there after the crossing of a halt that is active and is for them;
+they are victims or exposed as well.
+"""
 
 
 class WealthPoint(Struct, frozen=True):
@@ -77,6 +80,7 @@ class WealthPoint(Struct, frozen=True):
     log_e: float
     log_c: float
     log_h: float
+    log_e_warn: float
     victims: int
     exposed: int
 
@@ -187,10 +191,14 @@ class CaseCard(Struct, frozen=True):
     exposed: int
     controls: int
     log_e: float
+    """What a HALT asks: compare it with ``log_threshold``."""
     log_e_any: float
     log_c: float
     log_h: float
+    log_e_warn: float
+    """What a WARN asks: compare it with ``log_warn``."""
     log_warn: float
+    """WARN needs this much; it holds until ``log_e_warn`` falls below ln 10."""
     log_threshold: float
     """HALT needs this much, corroborated."""
     log_e_without_site: float | None
@@ -213,7 +221,7 @@ class CaseCard(Struct, frozen=True):
     left: Left
     """Counts; its name lists are empty here, ``steps`` has them."""
     steps: tuple[NextStep, ...]
-    """Empty while there is nothing to do: a case that is quiet or inconclusive."""
+    """Empty while there is nothing to do: no WARN, no HALT, and no active halt that leaks."""
     incidents: tuple[Incident, ...]
     calibration: str
     trust: str

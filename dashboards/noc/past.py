@@ -40,6 +40,7 @@ def points(result: Result) -> list[WealthPoint]:
             log_e=row["log_e"],
             log_c=row["log_c"],
             log_h=row["log_h"],
+            log_e_warn=row["log_e_warn"],
             victims=row["victims"],
             exposed=row["exposed"],
         )

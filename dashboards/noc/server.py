@@ -99,7 +99,7 @@ async def _tick(site: Site) -> None:
     while True:
         await asyncio.sleep(TICK_S)
         if site.reading.ready:
-            site.book.sweep()
+            site.book.sweep(site.clock_ms())
             site.hub.tick(site.tick())
 
 

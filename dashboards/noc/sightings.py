@@ -58,6 +58,8 @@ class Node(Struct, frozen=True, gc=False):
     rebooting: bool
     """A restart was announced and no boot has followed."""
     patches: dict[str, Patch]
+    facts: frozenset[str] = frozenset()
+    """What a halt's rule may say of it: ``role=hyperv``, ``clustered``, ``csv_bitlocker``."""
 
 
 class Contribution(Struct, frozen=True, gc=False):
@@ -85,6 +87,7 @@ class _Node(Struct, gc=False):
     service: tuple[tuple[int, int], ...]
     grace_s: int
     ring: str = ""
+    covariates: dict[str, bool | str] = {}
     patches: tuple[_Patch, ...] = ()
     heartbeats: bool = False
     restart: str = ""
@@ -143,6 +146,7 @@ def by_inventory(node: Node, listed: InventoryNode) -> Node:
         ill_ms=node.ill_ms,
         rebooting=node.rebooting,
         patches=node.patches,
+        facts=node.facts,
     )
 
 
@@ -188,6 +192,7 @@ def _known(domain: _Domain, node: _Node, ill_ms: int) -> Node:
         ill_ms=ill_ms,
         rebooting=node.restart == "announced",
         patches={intern(p.kb): _standing(p.state, p.t_ms, p.end_ms or 0) for p in node.patches},
+        facts=_facts(node.role, clustered, tuple(sorted(node.covariates.items()))),
     )
 
 
@@ -203,6 +208,20 @@ def build_order(build: str) -> tuple[int, int]:
 @lru_cache(maxsize=4_096)
 def _kind(role: str, clustered: bool) -> str:
     return intern(f"{role} in a cluster" if clustered else role)
+
+
+@lru_cache(maxsize=4_096)
+def _facts(
+    role: str, clustered: bool, covariates: tuple[tuple[str, bool | str], ...]
+) -> frozenset[str]:
+    # As ``streams.detection.rule.literals`` has it; many nodes share one value.
+    said = [f"role={role}", *(["clustered"] if clustered else [])]
+    said += [
+        name if value is True else f"{name}={value}"
+        for name, value in covariates
+        if value is not False
+    ]
+    return frozenset(said)
 
 
 @lru_cache(maxsize=65_536)

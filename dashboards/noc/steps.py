@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dashboards.noc.casemap import CaseMap
 from dashboards.noc.model import LETTERS, NextStep, StepKind
 from dashboards.noc.sightings import Node
+from schemas.halts import Halt
 from schemas.verdicts import Verdict
 from schemas.windows.fixes import fixes_of
 
@@ -13,6 +14,7 @@ ACTING = ("halt", "warn")
 
 _TITLES: dict[StepKind, str] = {
     "victims": "Victims: failed after the KB took effect",
+    "leaked": "Let through: took effect after the crossing",
     "clusters": "Clusters in the middle of patching",
     "staged": "Staged: on disk, takes effect at the next reboot",
     "untouched": "Not patched yet",
@@ -21,15 +23,34 @@ _TITLES: dict[StepKind, str] = {
 }
 
 
+def leaked(halt: Halt, nodes: Iterable[Node]) -> list[str]:
+    """Those of a branch's nodes on which a halt's KB took effect after the crossing, by the nodes'
+    time, and holds; of a halt that goes by its rule only nodes under the rule. None while the halt
+    is not active.
+    """
+    if halt.state != "active":
+        return []
+    rule = halt.rule if halt.scope_by == "rule" else ()
+    return sorted(
+        node.node
+        for node in nodes
+        if (patch := node.patches.get(halt.kb)) is not None
+        and patch.in_effect
+        and patch.t_ms > halt.crossing.t_ms
+        and node.facts.issuperset(rule)
+    )
+
+
 def next_steps(
-    verdict: Verdict, at: CaseMap, node: Callable[[str], Node | None]
+    verdict: Verdict, at: CaseMap, node: Callable[[str], Node | None], leaks: Sequence[str]
 ) -> tuple[NextStep, ...]:
-    """The groups of a case that is at WARN or HALT, with every name; else nothing.
+    """The groups of a case that is at WARN or HALT, with every name; else only what ``leaked``.
 
     ``node`` finds a node of the case's fleet by name.
     """
+    through = _step("leaked", "Find what let them through", leaks)
     if verdict.state not in ACTING:
-        return ()
+        return (through,) if leaks else ()
     names = at.names()
     of = {state: names[letter] for state, letter in LETTERS.items()}
     kb = verdict.kb
@@ -43,6 +64,7 @@ def next_steps(
     )
     steps = (
         _step("victims", _repair(kb), sick),
+        through,
         _step("clusters", "Pause patching there; leave the owner nodes where they are", clusters),
         _step("staged", "Hold the reboot", of["staged"]),
         _step("untouched", f"Decline {kb} for them, or pause the roll-out", of["untouched"]),

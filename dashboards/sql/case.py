@@ -18,26 +18,34 @@ newest AS
 
 
 @named(
-    "state", "sentence", "victims", "exposed", "controls", "e", "signature", "build", "halt_ms",
-    "warn_ms", "first_victim_ms", "asof_ms",
+    "state", "sentence", "victims", "exposed", "controls", "e", "e_warn", "signature", "build",
+    "halt_ms", "warn_ms", "first_victim_ms", "asof_ms",
 )  # fmt: skip
 def verdict(fleet: str = FLEET, case: str = CASE) -> str:
-    """The newest verdict in short; ``e`` is the wealth of incidents with impact."""
+    """The newest verdict in short. Of incidents with impact E is the wealth that a HALT asks, E_w
+    the one that a WARN asks.
+    """
     return f"""
         WITH {_newest(fleet, case)}
-        SELECT state, sentence, victims, exposed, controls, exp(least(log_e, 690)) AS e, signature,
-            build, halt_ms, warn_ms, first_victim_ms, asof_ms
+        SELECT state, sentence, victims, exposed, controls, exp(least(log_e, 690)) AS e,
+            exp(least(log_e_warn, 690)) AS e_warn, signature, build, halt_ms, warn_ms,
+            first_victim_ms, asof_ms
         FROM newest"""
 
 
-@named("time", "wealth", "patched against unpatched", "patched against their past", "WARN", "HALT")
+@named(
+    "time", "E, for a HALT", "HALT", "E_w, for a WARN", "WARN", "patched against unpatched",
+    "patched against their past",
+)  # fmt: skip
 def wealth(fleet: str = FLEET, case: str = CASE) -> str:
-    """The wealth E and its two arms over time, with the lines where WARN and HALT begin."""
+    """What decides, each by the dashed line of its colour: E by HALT, E_w by WARN. E_w believes
+    the branch's past sooner. Thin: the two arms of E, which decide nothing alone.
+    """
     return f"""
-        SELECT asof_ms AS time, exp(least(log_e, 690)) AS wealth,
-            exp(least(log_c, 690)) AS `patched against unpatched`,
-            exp(least(log_h, 690)) AS `patched against their past`,
-            100 AS WARN, exp(log_threshold) AS HALT
+        SELECT asof_ms AS time, exp(least(log_e, 690)) AS `E, for a HALT`,
+            exp(log_threshold) AS HALT, exp(least(log_e_warn, 690)) AS `E_w, for a WARN`,
+            100 AS WARN, exp(least(log_c, 690)) AS `patched against unpatched`,
+            exp(least(log_h, 690)) AS `patched against their past`
         FROM verdicts
         WHERE fleet = {fleet} AND case_id = {case} AND $__timeFilter_ms(asof_ms)
         ORDER BY asof_ms, _received_ms, _offset

@@ -17,6 +17,7 @@ MIGRATION_LIST = "kbw_migrations"
 """Has no distributed table: each server keeps the whole list."""
 
 _CREATE = re.compile(r"(CREATE TABLE IF NOT EXISTS) (\w+)\n")
+_ADD = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN IF NOT EXISTS .+)", re.DOTALL)
 _COMMENTS = re.compile(r"^\s*--.*\n", re.MULTILINE)
 _ENGINE = "ReplacingMergeTree("
 _WINDOW = "non_replicated_deduplication_window"
@@ -34,7 +35,15 @@ def rendered(statement: str, cluster: str) -> list[str]:
 
     Raises KbwatchError for a statement that has no meaning there yet.
     """
-    found = _CREATE.search(_COMMENTS.sub("", statement))
+    bare = _COMMENTS.sub("", statement).strip()
+    added = _ADD.fullmatch(bare)
+    if added is not None:
+        # What holds the rows first: the distributed table asks it for the column.
+        return [
+            f"ALTER TABLE {table} ON CLUSTER '{cluster}' {added[2]}"
+            for table in (added[1] + LOCAL, added[1])
+        ]
+    found = _CREATE.search(bare)
     if found is None:
         raise KbwatchError(f"no form for a cluster: {statement.splitlines()[0]}")
     table = found[2]

@@ -180,9 +180,10 @@ LIMIT {limit:UInt32}""",
             "sentence",
             "log_c",
             "log_h",
+            "log_e_warn",
         ),
         sql="""
-SELECT asof_ms, state, victims, exposed, controls, log_e, sentence, log_c, log_h
+SELECT asof_ms, state, victims, exposed, controls, log_e, sentence, log_c, log_h, log_e_warn
 FROM verdicts FINAL
 WHERE fleet = {fleet:String} AND case_id = {case:String}
 ORDER BY asof_ms, _received_ms

@@ -1,7 +1,6 @@
 """The store on a ClickHouse server: native protocol, rows by column, lz4, TLS."""
 
 import logging
-import os
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 from schemas.clickhouse import tables
 from schemas.clickhouse.store import Result
 from schemas.errors import KbwatchError
+from schemas.secret import read_secret
 from schemas.settings import StoreSettings
 
 try:
@@ -156,7 +156,7 @@ def _options(settings: StoreSettings) -> dict[str, Any]:
         "port": settings.port or None,
         "database": settings.database,
         "user": settings.user,
-        "password": _password(settings),
+        "password": read_secret("store.password", settings.password_file, settings.password_env),
         "client_name": "kbwatch",
         "connect_timeout": settings.connect_timeout_s,
         "send_receive_timeout": settings.timeout_s,
@@ -173,29 +173,14 @@ def _options(settings: StoreSettings) -> dict[str, Any]:
         for option, name in files.items():
             path = getattr(settings, name)
             if path:
-                _readable(name, path)
+                _see_readable(name, path)
                 options[option] = path
     return options
 
 
-def _password(settings: StoreSettings) -> str:
-    if settings.password_file and settings.password_env:
-        raise KbwatchError("store.password_file and store.password_env: set one of them")
-    if settings.password_env:
-        try:
-            return os.environ[settings.password_env]
-        except KeyError:
-            raise KbwatchError(
-                f"store.password_env: there is no environment variable {settings.password_env}"
-            ) from None
-    if settings.password_file:
-        return _readable("password_file", settings.password_file).split("\n", 1)[0].rstrip("\r")
-    return ""
-
-
-def _readable(name: str, path: str) -> str:
+def _see_readable(name: str, path: str) -> None:
     try:
-        return Path(path).read_text()
+        Path(path).read_text()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise KbwatchError(f"store.{name} {path}: {reason}") from None

@@ -189,6 +189,7 @@ _DECLARED = (
             ("log_e_any", FLOAT),
             ("log_c", FLOAT),
             ("log_h", FLOAT),
+            ("log_e_warn", FLOAT),
             ("log_threshold", FLOAT),
             ("observed", U32),
             ("p_5pct", FLOAT),

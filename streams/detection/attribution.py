@@ -23,7 +23,6 @@ from streams.detection.population import Population
 from streams.detection.tree import NodeOnset
 from streams.detection.wealth import EXPOSED_AGES, RATES, WINDOW_WEIGHTS
 
-CREDIBLE = 0.95
 _LOG_CONFIRMED = math.log(20)
 _DIGITS = 6
 _MODELS = tuple(
@@ -109,18 +108,6 @@ def posterior(log_evidence: Mapping[str, float]) -> dict[str, float]:
     ranked = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
     rounded = ((name, round(share / whole, _DIGITS)) for name, share in ranked)
     return {name: share for name, share in rounded if share}
-
-
-def credible(suspects: Mapping[str, float]) -> tuple[str, ...]:
-    """The smallest set that holds 95 %, most probable first; with those as probable as its last."""
-    out: list[str] = []
-    mass = last = 0.0
-    for name, probability in sorted(suspects.items(), key=lambda item: (-item[1], item[0])):
-        if mass >= CREDIBLE and probability < last:
-            break
-        out.append(name)
-        mass, last = mass + probability, probability
-    return tuple(out)
 
 
 def _log_mixture(logs: Sequence[float]) -> float:

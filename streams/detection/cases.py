@@ -12,8 +12,10 @@ from statistics import median_low
 from msgspec import Struct
 
 from schemas.evidence import DomainEvidence
+from schemas.verdicts import credible
 from streams.detection import decide as deciding
-from streams.detection.attribution import Trial, credible
+from streams.detection.attribution import Trial
+from streams.detection.chains import second_after
 from streams.detection.decide import Decision, decide
 from streams.detection.fold import Hit, Path
 from streams.detection.margins import Margins
@@ -86,9 +88,8 @@ def judge_cases(
             log_threshold,
             until_ms=asof_ms + grace_ms,
         )
-        inquiry = _Inquiry(
-            case, people, evidence, decision.population, (span.start_ms, asof_ms + grace_ms + 1)
-        )
+        period = span.start_ms, second_after(asof_ms + grace_ms)
+        inquiry = _Inquiry(case, people, evidence, decision.population, period)
         first_warn_ms = next(
             (s.t_ms for s in decision.impact.steps if s.log_warn >= deciding.LOG_WARN), None
         )

@@ -37,6 +37,11 @@ def to_s(t_ms: int) -> int:
     return t_ms // SECOND_MS
 
 
+def second_after(t_ms: int) -> int:
+    """The beginning (Unix ms) of the second after that of ``t_ms``."""
+    return (to_s(t_ms) + 1) * SECOND_MS
+
+
 def single(t_ms: int, floor_ms: int, record_id: int = 0) -> Chain:
     """The run of one event."""
     return Chain(t_ms, max(t_ms // floor_ms * floor_ms, 0), (t_ms,), record_id)

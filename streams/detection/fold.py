@@ -20,7 +20,7 @@ from operator import attrgetter
 from msgspec import Struct
 
 from schemas.evidence import DomainEvidence, Onset
-from streams.detection.chains import HOUR_MS, Chain, to_s
+from streams.detection.chains import HOUR_MS, Chain, second_after, to_s
 from streams.detection.history import Exposure, HistoryArm
 from streams.detection.margins import Table
 from streams.detection.members import Member, Place
@@ -127,10 +127,10 @@ class Cohort:
         self, members: Sequence[Member], past: Mapping[str, int], started_ms: int, until_ms: int
     ) -> None:
         """``past``: see tilt.failures_before. Onsets after ``until_ms`` (Unix ms) wait: too few
-        peers have been heard of yet.
+        peers have been heard of yet. Those of its second don't: a second is folded as one.
         """
         self.started_ms = started_ms
-        self.end_ms = min(started_ms + CASE_MS, until_ms + 1)
+        self.end_ms = second_after(min(started_ms + CASE_MS - 1, until_ms))
         self.population = Population(members, started_ms - _CAP_MS, self.end_ms)
         self.tilt = Tilt(members, past, started_ms)
         self.members = members
@@ -187,7 +187,7 @@ class Fold:
         self._onsets = onsets
         by_second = attrgetter("t_s")
         self._next = bisect_left(onsets, to_s(self._started_ms - _CAP_MS), key=by_second)
-        self._end = bisect_right(onsets, to_s(cohort.end_ms - 1), key=by_second)
+        self._end = bisect_left(onsets, to_s(cohort.end_ms), key=by_second)
         self._steps: list[Step] = []
         self._hits: list[Hit] = []
 

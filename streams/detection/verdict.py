@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from schemas.evidence import DomainEvidence, Onset
-from schemas.verdicts import Crossing, Incident, Power, State, Verdict
+from schemas.verdicts import ENOUGH, Crossing, Incident, Power, State, Verdict
 from streams.detection.cases import Crossed, Judged
 from streams.detection.chains import DAY_MS
 from streams.detection.fold import Hit, Path
 from streams.detection.left import blast, left, listed, standing
 from streams.detection.members import Member
 from streams.detection.victims import driving, victim_hits
-from streams.detection.wording import ENOUGH, reasons, sentence
+from streams.detection.wording import reasons, sentence
 
 _TYPICAL = 5
 
@@ -59,6 +59,7 @@ def verdict(
         log_e_any=decision.symptoms.last.log_e,
         log_c=now.log_c,
         log_h=now.log_h,
+        log_e_warn=now.log_warn,
         log_threshold=round(log_threshold, 6),
         power=power,
         left=left(standings),

@@ -3,12 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from schemas.verdicts import Verdict
-from streams.detection.attribution import credible
+from schemas.verdicts import ENOUGH, Verdict, credible
 from streams.detection.suspects import CHANGE
 
-ENOUGH = 59
-"""Nodes without a failure that rule out a failure of 5 % with probability .95."""
 _NAMED = 3
 """Suspects and literals' names beyond this many are counted, not named."""
 

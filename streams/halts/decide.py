@@ -3,8 +3,7 @@
 import hashlib
 
 from schemas.halts import Halt, Scope, Transition
-from schemas.verdicts import Verdict
-from streams.detection.attribution import credible
+from schemas.verdicts import Verdict, credible
 from streams.detection.suspects import CHANGE
 from streams.detection.wording import ruled
 from streams.halts.policy import ACCEPT_DEFAULT_CALIBRATION, ACCEPT_UNSIGNED, Policy

@@ -147,7 +147,10 @@ def _message(halt: Halt, staged_nodes: tuple[str, ...]) -> bytes:
             "guarantee": _guarantee(halt.log_threshold),
             "calibration": halt.calibration,
             "trust": halt.trust,
+            "held": _held(halt),
             "left": {
+                # A verdict names no nodes by its rule, so a receiver must know whose these are.
+                "scope_by": "branch",
                 "untouched": left.untouched,
                 "offered": left.offered,
                 "staged": left.staged,
@@ -162,13 +165,27 @@ def _message(halt: Halt, staged_nodes: tuple[str, ...]) -> bytes:
     return orjson.dumps(message, option=orjson.OPT_SORT_KEYS)
 
 
+def _held(halt: Halt) -> dict[str, object]:
+    """How many nodes are meant of those that don't run the KB yet; null: the halt doesn't know."""
+    left, blast = halt.left, halt.blast
+    nodes: int | None = left.untouched + left.offered + left.staged
+    staged: int | None = left.staged
+    if halt.scope_by == "rule":
+        nodes, staged = (blast.nodes, blast.staged) if blast else (None, None)
+    return {"scope_by": halt.scope_by, "nodes": nodes, "staged": staged}
+
+
 def _to_do(halt: Halt) -> dict[str, str]:
     """What the target should do with the nodes that are meant, by where the KB stands on them."""
-    where = f" on nodes with {ruled(halt.rule)}" if halt.scope_by == "rule" else ""
+    where, others = "", ""
+    if halt.scope_by == "rule":
+        where = f" on nodes with {ruled(halt.rule)}"
+        others = "; left.staged_nodes lists the whole branch"
     return {
         "untouched": f"do not offer {halt.kb}{where}",
         "offered": f"withdraw {halt.kb}{where} before it is installed",
-        "staged": f"hold the reboot{where}: these nodes run the old build until they restart",
+        "staged": f"hold the reboot{where}: these nodes run the old build until they restart"
+        f"{others}",
         "effective": "watch them; roll back where the service has failed",
     }
 

@@ -1,13 +1,12 @@
 """``kbwatch regbench``: KB-RegBench, the benchmark that any detector can be held to."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from schemas.cli_options import AsJson
+from streams.bar import bar
 from streams.regbench.bench import generate_cli
 from streams.regbench.campaign import campaign_cli
 
@@ -53,8 +52,8 @@ def judge(
     from streams.regbench.bench.judge import judge as judge_files
 
     files = stream_files(inputs)
-    with _progress("judged", len(files)) as advance:
-        decisions = judge_files(files, out, Job(detector, calibration), jobs, advance)
+    with bar("judged", len(files)) as shown:
+        decisions = judge_files(files, out, Job(detector, calibration), jobs, shown.advance)
     typer.echo(f"{len(decisions)} decisions on {len(files)} streams → {out}")
 
 
@@ -82,9 +81,9 @@ def calibrate(
 
     chatter = default_margins().chatter
     files = stream_files(inputs, unique=False)
-    with _progress("read", len(files)) as advance:
+    with bar("read", len(files)) as shown:
         learn = partial(learn_from, chatter=chatter)
-        found = [one for some in each(learn, files, jobs, advance) for one in some]
+        found = [one for some in each(learn, files, jobs, shown.advance) for one in some]
     save(out, msgspec.json.encode(margins_of(name, found, chatter), order="sorted") + b"\n")
     few = f" (fewer than {ENOUGH}: too few to rely on)" if len(found) < ENOUGH else ""
     typer.echo(f"{len(found)} harmless cases{few} → {out}")
@@ -141,15 +140,3 @@ def score(
         typer.echo(as_text(scores, same))
     else:
         show(scores, same)
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on standard error, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    errors = Console(stderr=True)
-    with Progress(console=errors, disable=not errors.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)

@@ -135,8 +135,8 @@ def verdict_rows(taken: Iterable[Taken[Verdict]]) -> Rows:
             **_fields(
                 verdict,
                 "fleet kb branch build state sentence started_ms asof_ms exposed controls victims "
-                "signature log_e log_e_any log_c log_h log_threshold first_victim_ms victim_nodes "
-                "reasons calibration trust",
+                "signature log_e log_e_any log_c log_h log_e_warn log_threshold first_victim_ms "
+                "victim_nodes reasons calibration trust",
             ),
             **_fields(verdict.power, "observed p_5pct rate_95"),
             "case_id": verdict.case,

@@ -2,17 +2,14 @@
 
     make bench
 
-Writes build/bench/summary.json. The machine is shared and noisy, so each part is run in turn,
+Adds to build/bench/summary.json. The machine is shared and noisy, so each part is run in turn,
 several times over, and the medians are compared with one another, never with a clock.
 """
 
 import gc
-import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -23,9 +20,9 @@ from streams.detection.judge import Judge
 from streams.regbench.runner import recorded
 from streams.regbench.scenarios.kb5062557 import Scenario
 from streams.replay import collect
+from tests.bench.summary import add, machine
 
 _ROUNDS = 3
-_OUT = Path("build/bench/summary.json")
 
 
 def main() -> None:
@@ -50,8 +47,8 @@ def main() -> None:
             "judge": judge_all,
         }
     )
-    summary = {
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+    figures = {
+        "machine": machine(),
         "versions": {"msgspec": msgspec.__version__},
         "reports": len(raws),
         "elements": elements,
@@ -60,9 +57,7 @@ def main() -> None:
         "judge_all_cases_ms": round(seconds["judge"] * 1000, 1),
         "judge_over_decode": round(seconds["judge"] / seconds["decode"], 2),
     }
-    _OUT.parent.mkdir(parents=True, exist_ok=True)
-    _OUT.write_text(json.dumps(summary, indent=2) + "\n")
-    print(json.dumps(summary, indent=2))
+    add(figures)
 
 
 def _medians(parts: dict[str, Callable[[], object]]) -> dict[str, float]:

@@ -6,27 +6,18 @@ Adds to build/bench/summary.json: how long after its publication a halt is on th
 paint, the main thread's work per update, and the server's memory. Exit 1 when a bar is missed.
 """
 
-import json
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from playwright.sync_api import CDPSession, Page
 
-from deploy.local import kafka
-from schemas.settings import KafkaSettings, Settings
-from schemas.verdicts import State
-from streams.topics_admin import apply_topics
-from tests.fixtures.noc_rollout import FLEET, Record, cluster, judged, verdict
+from tests.bench.noc_wall import BRANCHES, CASES, NODES, peak_rss_mib, staged, wall, wall_cluster
+from tests.bench.summary import add, exit_code
+from tests.fixtures.noc_rollout import FLEET, Record, judged, verdict
 from tests.fixtures.noc_stage import Stage, chromium, now_ms
 
-_OUT = Path("build/bench/summary.json")
-_NODES, _CASES, _PER_CLUSTER = 20_000, 60, 4
-_BRANCHES = ("14393", "17763", "20348", "25398", "26100")
-_SITES = 40
 _ROUNDS = 40
 _BARS = {
     "noc_halt_visible_ms.p95": 1_000.0,
@@ -59,35 +50,20 @@ _WATCH = """
 
 def main() -> int:
     """Measure, print and write."""
-    with tempfile.TemporaryDirectory(prefix="kbwatch-bench-") as name:
-        folder = Path(name)
-        try:
-            settings = KafkaSettings(bootstrap=kafka.start(folder / "kafka").bootstrap)
-            apply_topics(Settings(kafka=settings))
-            stage = Stage(settings, folder)
-            try:
-                figures = _measured(stage)
-            finally:
-                stage.close()
-        finally:
-            kafka.stop(folder / "kafka")
-    _OUT.parent.mkdir(parents=True, exist_ok=True)
-    summary = json.loads(_OUT.read_text()) if _OUT.exists() else {}
-    _OUT.write_text(json.dumps(summary | figures, indent=2) + "\n")
-    print(json.dumps(figures, indent=2))
-    missed = [bar for bar, most in _BARS.items() if _figure(figures, bar) > most]
-    print(f"missed: {', '.join(missed)}" if missed else "all bars held")
-    return 1 if missed else 0
+    with staged() as stage:
+        figures = _measured(stage)
+    add(figures)
+    return exit_code([bar for bar, most in _BARS.items() if _figure(figures, bar) > most])
 
 
 def _measured(stage: Stage) -> dict[str, object]:
-    stage.publish(_wall())
+    stage.publish(wall())
     begin = time.monotonic()
     pid = stage.start()
     ready_s = time.monotonic() - begin
     with chromium() as browser:
         page = browser.new_page(viewport={"width": 1920, "height": 1080})
-        page.add_init_script(_WATCH.replace("CASES", str(_CASES)))
+        page.add_init_script(_WATCH.replace("CASES", str(CASES)))
         page.goto(stage.url)
         page.wait_for_function("() => window.drawnMs > 0")
         first_paint = page.evaluate(
@@ -106,8 +82,8 @@ def _measured(stage: Stage) -> dict[str, object]:
         longest = page.evaluate("window.longest")
         heap = page.evaluate("performance.memory.usedJSHeapSize") / 2**20
     return {
-        "noc_nodes": _NODES,
-        "noc_cases": _CASES,
+        "noc_nodes": NODES,
+        "noc_cases": CASES,
         "noc_ready_s": round(ready_s, 1),
         "noc_first_paint_ms": round(first_paint),
         "noc_drawn_ms": round(drawn),
@@ -115,7 +91,7 @@ def _measured(stage: Stage) -> dict[str, object]:
         "noc_update_main_thread_ms": _percentiles(updates),
         "noc_longest_task_ms": round(longest),
         "noc_page_heap_mib": round(heap),
-        "noc_server_rss_mib": _rss_mib(pid),
+        "noc_server_rss_mib": peak_rss_mib(pid),
     }
 
 
@@ -159,44 +135,9 @@ def _task_ms(session: CDPSession) -> float:
     return float(next(m["value"] for m in metrics if m["name"] == "TaskDuration")) * 1000
 
 
-def _wall() -> list[Record]:
-    at_ms = now_ms()
-    kbs = {b: [f"KB5{n:02d}{b}" for n in range(_CASES // len(_BRANCHES))] for b in _BRANCHES}
-    records = [
-        _cluster(number, "vvee" if number % 400 == 1 else "eesu", at_ms, kbs)
-        for number in range(_NODES // _PER_CLUSTER)
-    ]
-    states: list[State] = ["halt", "warn", "notice", "inconclusive", "quiet"]
-    for branch, names in kbs.items():
-        for number, kb in enumerate(names):
-            state = states[min(number, 3 + number % 2)]
-            victims = [f"c{n:05d}-n{m}" for n in range(1, 5_000, 400) for m in (1, 2)]
-            said = verdict(
-                state, now_ms=at_ms, kb=kb, branch=branch, victims=victims if number < 3 else ()
-            )
-            records.append(judged(said))
-    return records
-
-
-def _cluster(
-    number: int, letters: str, at_ms: int, kbs: dict[str, list[str]], offset: int = 1
-) -> Record:
-    branch = _BRANCHES[number % len(_BRANCHES)]
-    return cluster(
-        f"c{number:05d}",
-        letters,
-        site=f"site-{number % _SITES:02d}",
-        ring=f"ring{number % 6}",
-        branch=branch,
-        kbs=kbs[branch],
-        now_ms=at_ms,
-        offset=offset,
-    )
-
-
 def _verdict_moves(number: int) -> list[Record]:
     """A verdict of the case in view with other numbers."""
-    kb, branch = f"KB500{_BRANCHES[1]}", _BRANCHES[1]
+    kb, branch = f"KB500{BRANCHES[1]}", BRANCHES[1]
     victims = [f"c{n:05d}-n1" for n in range(1, 400 * (number + 2), 400)]
     said = verdict(
         "halt", now_ms=now_ms(), kb=kb, branch=branch, victims=victims, log_e=6 + number / 10
@@ -206,9 +147,7 @@ def _verdict_moves(number: int) -> list[Record]:
 
 def _nodes_move(number: int) -> list[Record]:
     """Twenty clusters in which a node takes the KB."""
-    at_ms = now_ms()
-    kbs = {b: [f"KB5{n:02d}{b}" for n in range(_CASES // len(_BRANCHES))] for b in _BRANCHES}
-    return [_cluster(20 * number + n, "eees", at_ms, kbs, offset=2) for n in range(20)]
+    return [wall_cluster(20 * number + n, "eees", offset=2) for n in range(20)]
 
 
 def _percentiles(values: list[float]) -> dict[str, float]:
@@ -223,12 +162,6 @@ def _figure(figures: dict[str, object], path: str) -> float:
         value = value[part]
     assert isinstance(value, int | float)
     return value
-
-
-def _rss_mib(pid: int) -> int:
-    """The most that the server has held."""
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in status if line.startswith("VmHWM"))) // 1024
 
 
 if __name__ == "__main__":

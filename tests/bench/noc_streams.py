@@ -8,28 +8,20 @@ Exit 1 when a bar is missed.
 """
 
 import asyncio
-import json
 import os
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import aiohttp
 from msgspec import Struct
 
-from deploy.local import kafka
-from schemas.settings import KafkaSettings, Settings
-from schemas.verdicts import State
-from streams.topics_admin import apply_topics
-from tests.fixtures.noc_rollout import Record, cluster, judged, verdict
+from tests.bench.noc_wall import CASES, NODES, peak_rss_mib, staged, wall, wall_cluster
+from tests.bench.summary import add, exit_code
+from tests.fixtures.noc_rollout import Record, judged, verdict
 from tests.fixtures.noc_stage import Stage, now_ms
 
-_OUT = Path("build/bench/summary.json")
-_NODES, _CASES, _PER_CLUSTER, _SITES = 20_000, 60, 4, 40
-_BRANCHES = ("14393", "17763", "20348", "25398", "26100")
-_STATES: tuple[State, ...] = ("halt", "warn", "notice", "inconclusive", "quiet")
 _STREAMS, _LASTS_S = 50, 60
 _CLUSTERS_A_S = 20
 _MAX_RSS_MIB = 300
@@ -47,35 +39,20 @@ class Taken(Struct):
 
 def main() -> int:
     """Measure, print and write."""
-    with tempfile.TemporaryDirectory(prefix="kbwatch-bench-") as name:
-        folder = Path(name)
-        try:
-            settings = KafkaSettings(bootstrap=kafka.start(folder / "kafka").bootstrap)
-            apply_topics(Settings(kafka=settings))
-            stage = Stage(settings, folder)
-            try:
-                figures = _measured(stage)
-            finally:
-                stage.close()
-        finally:
-            kafka.stop(folder / "kafka")
-    _OUT.parent.mkdir(parents=True, exist_ok=True)
-    summary = json.loads(_OUT.read_text()) if _OUT.exists() else {}
-    _OUT.write_text(json.dumps(summary | {"noc_streams": figures}, indent=2) + "\n")
-    print(json.dumps(figures, indent=2))
+    with staged() as stage:
+        figures = _measured(stage)
+    add({"noc_streams": figures})
     held = {
         "rss": figures["peak_rss_mib"] <= _MAX_RSS_MIB,
         "halt": figures["halt_ms_p95"] <= _MAX_HALT_MS,
         "streams": figures["streams_held"] == _STREAMS,
         "slow": figures["states_a_stream_max"] == 1,
     }
-    missed = [bar for bar, holds in held.items() if not holds]
-    print(f"missed: {', '.join(missed)}" if missed else "all bars held")
-    return 1 if missed else 0
+    return exit_code([bar for bar, holds in held.items() if not holds])
 
 
 def _measured(stage: Stage) -> dict[str, float]:
-    stage.publish(_wall())
+    stage.publish(wall())
     begin = time.monotonic()
     pid = stage.start()
     ready_s = time.monotonic() - begin
@@ -84,8 +61,8 @@ def _measured(stage: Stage) -> dict[str, float]:
     late = [at - published for published, ats in seen_ms.halts for at in ats]
     cuts = statistics.quantiles(late, n=20, method="inclusive")
     return {
-        "nodes": _NODES,
-        "cases": _CASES,
+        "nodes": NODES,
+        "cases": CASES,
         "streams": _STREAMS,
         "seconds": _LASTS_S,
         "ready_s": round(ready_s, 2),
@@ -96,7 +73,7 @@ def _measured(stage: Stage) -> dict[str, float]:
         "halts_seen": len(late),
         "mib_sent": round(sum(one.bytes for one in took) / _MIB, 1),
         "cpu_share": round((_cpu_s(pid) - before_s) / _LASTS_S, 3),
-        "peak_rss_mib": _peak_rss_mib(pid),
+        "peak_rss_mib": peak_rss_mib(pid),
     }
 
 
@@ -146,50 +123,14 @@ async def _read(session: aiohttp.ClientSession, url: str, one: Taken, seen: _See
         one.ended = True
 
 
-def _wall() -> list[Record]:
-    at_ms = now_ms()
-    records = [_cluster(n, "vvee" if n % 400 == 1 else "eesu") for n in range(_NODES // 4)]
-    for branch in _BRANCHES:
-        for number, kb in enumerate(_kbs(branch)):
-            state = _STATES[min(number, 3 + number % 2)]
-            victims = [f"c{n:05d}-n{m}" for n in range(1, 5_000, 400) for m in (1, 2)]
-            hit = victims if number < 3 else ()
-            said = verdict(state, now_ms=at_ms, kb=kb, branch=branch, victims=hit)
-            records.append(judged(said))
-    return records
-
-
 def _moves(second: int) -> list[Record]:
     first = _CLUSTERS_A_S * second
-    return [_cluster(first + n, "eees", offset=2) for n in range(_CLUSTERS_A_S)]
-
-
-def _cluster(number: int, letters: str, offset: int = 1) -> Record:
-    branch = _BRANCHES[number % len(_BRANCHES)]
-    return cluster(
-        f"c{number:05d}",
-        letters,
-        site=f"site-{number % _SITES:02d}",
-        ring=f"ring{number % 6}",
-        branch=branch,
-        kbs=_kbs(branch),
-        now_ms=now_ms(),
-        offset=offset,
-    )
-
-
-def _kbs(branch: str) -> list[str]:
-    return [f"KB5{n:02d}{branch}" for n in range(_CASES // len(_BRANCHES))]
+    return [wall_cluster(first + n, "eees", offset=2) for n in range(_CLUSTERS_A_S)]
 
 
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _peak_rss_mib(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in status if line.startswith("VmHWM"))) // 1024
 
 
 if __name__ == "__main__":

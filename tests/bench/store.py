@@ -8,7 +8,6 @@ is missing its figure is left out, and said so. Exit 1 when a bar is missed.
 """
 
 import argparse
-import json
 import platform
 import random
 import shutil
@@ -30,9 +29,9 @@ from schemas.clickhouse.store import Store
 from streams.sink.rows import Columns, Origin, Taken, report_rows
 from tests.bench.query_load import fill, query_p95_ms
 from tests.bench.sink_load import PER_REPORT, report, sink_events_s
+from tests.bench.summary import add, exit_code
 from tests.fixtures.clickhouse_server import plain_ddl, running
 
-_OUT = Path("build/bench/summary.json")
 _ROUNDS = 3
 _REPORTS = 20_000
 _PREPARED_REPORTS = 2_000
@@ -78,15 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             with closing(ChdbStore(folder / "queries")) as store:
                 migrate(store)
                 figures |= _queries(store, events)
-    summary = json.loads(_OUT.read_text()) if _OUT.exists() else {}
-    _OUT.parent.mkdir(parents=True, exist_ok=True)
-    _OUT.write_text(json.dumps(summary | figures, indent=2) + "\n")
-    print(json.dumps(figures, indent=2))
+    add(figures)
     missed = [f"{bar} {figures[bar]:,}" for bar in _LEAST if figures.get(bar, 1e9) < _LEAST[bar]]
     slow: Mapping[str, float] = figures.get("query_p95_ms", {})
     missed += [f"{name} {took} ms" for name, took in slow.items() if took > _SLOWEST_MS]
-    print(f"missed: {', '.join(missed)}" if missed else "all bars held")
-    return 1 if missed else 0
+    return exit_code(missed)
 
 
 def _events(chance: random.Random, first: int = 0) -> Columns:

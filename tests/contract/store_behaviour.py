@@ -88,6 +88,20 @@ class StoreBehaviour:
             bare.query(statement, {})
         assert migrate(bare) == [step.name for step in migrations()]
 
+    def test_a_verdict_from_before_the_warnings_wealth_shows_the_least_it_was(
+        self, bare: Store
+    ) -> None:
+        before = [step for step in migrations() if step.number < 5]
+        migrate(bare, before)
+        bare.query("INSERT INTO verdicts (case_id, log_e) SELECT 'old', 4.5", {})
+        migrate(bare)
+        rows = bare.query("SELECT log_e_warn FROM verdicts WHERE case_id = 'old'", {}).rows
+        assert rows == ((4.5,),)
+        new = columns_of("verdicts", case_id=["new"], log_e=[4.5], log_e_warn=[5.5])
+        bare.insert("verdicts", new, "token")
+        rows = bare.query("SELECT log_e_warn FROM verdicts WHERE case_id = 'new'", {}).rows
+        assert rows == ((5.5,),)
+
     def test_a_store_of_a_newer_kbwatch_is_refused(self, store: Store) -> None:
         newer = [*migrations(), Migration(9999, "9999_add_things", "SELECT 1;")]
         assert migrate(store, newer) == ["9999_add_things"]

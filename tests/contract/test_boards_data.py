@@ -112,6 +112,7 @@ def test_the_drill_down_says_what_the_newest_verdict_says(grafana: Grafana, mome
         verdict.controls,
     )
     assert said["e"] == pytest.approx(math.exp(verdict.log_e))
+    assert said["e_warn"] == pytest.approx(math.exp(verdict.log_e_warn))
     left = {row["group"]: row["nodes"] for row in grafana.rows(case.left(), end_ms)}
     assert left == {
         "not offered": verdict.left.untouched,
@@ -146,7 +147,8 @@ def test_the_wealth_over_time_is_that_of_every_verdict(grafana: Grafana) -> None
 
     assert [row["time"] for row in shown] == [v.asof_ms for v in told]
     for column, arm in (
-        ("wealth", [v.log_e for v in told]),
+        ("E, for a HALT", [v.log_e for v in told]),
+        ("E_w, for a WARN", [v.log_e_warn for v in told]),
         ("patched against unpatched", [v.log_c for v in told]),
         ("patched against their past", [v.log_h for v in told]),
     ):

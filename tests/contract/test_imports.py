@@ -39,6 +39,7 @@ BEHIND_EXTRAS = {
     "schemas/cli_options.py",
     "schemas/clickhouse/chdb_store.py",
     "schemas/clickhouse/server_store.py",
+    "schemas/log.py",
 }
 BASE_LIBRARIES = {"msgspec", "orjson"}
 

@@ -3,9 +3,19 @@
 import re
 
 import pytest
+from msgspec.structs import replace
 from playwright.sync_api import Page, expect
 
-from tests.fixtures.noc_rollout import CASE, cluster, halted, incident, judged, told, verdict
+from tests.fixtures.noc_rollout import (
+    CASE,
+    MINUTE_MS,
+    cluster,
+    halted,
+    incident,
+    judged,
+    told,
+    verdict,
+)
 from tests.fixtures.noc_stage import Complaints, Stage, eventually, now_ms
 
 pytestmark = pytest.mark.slow
@@ -43,6 +53,36 @@ def test_the_first_screen_answers_the_five_questions(page: Page, stage: Stage) -
     expect(now.locator(".stop")).to_contain_text("gate: no-go")
     expect(now.locator('.step[data-kind="staged"]')).to_contain_text("Hold the reboot")
     expect(now.locator(".step").first).to_contain_text("KB5062557")
+
+
+def test_the_meter_says_how_near_a_halt_and_a_warning_are(page: Page, stage: Stage) -> None:
+    looking(page, stage)
+    meter = page.locator("#now .meter")
+    said = "Evidence E: 350, HALT at 200. Evidence E_w: 470, WARN at 100."
+    expect(meter).to_have_attribute("aria-label", re.compile(re.escape(said)))
+    expect(meter).to_contain_text("350 of 200")
+    expect(meter).to_contain_text("470 of 100")
+    expect(page.locator(f'[data-case="{ID}"] .meter')).to_contain_text("470 of 100")
+
+
+def test_nodes_that_took_a_halted_kb_are_named(page: Page, stage: Stage) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    at_ms, kb, branch = now_ms(), "KB5066666", "25398"
+    said = verdict("halt", now_ms=at_ms, kb=kb, branch=branch, victims=["leaky-n1"])
+    assert said.halt is not None
+    said = replace(said, halt=replace(said.halt, t_ms=at_ms - 180 * MINUTE_MS))
+    leaky = cluster("leaky", "veeeeeu", site="fra", now_ms=at_ms, branch=branch, kbs=[kb])
+    stage.publish([leaky, judged(said), halted(said, "active", now_ms=at_ms)])
+    page.goto(f"{stage.url}#case=default%2F{kb}%40{branch}")
+    expect(page.locator("#now .stop")).to_contain_text(
+        "6 nodes took it after the crossing: "
+        "leaky-n1, leaky-n2, leaky-n3, leaky-n4, leaky-n5 and 1 more"
+    )
+    step = page.locator('.step[data-kind="leaked"]')
+    expect(step).to_contain_text("Find what let them through")
+    step.get_by_role("button").click()
+    expect(step.get_by_role("button")).to_have_text("Copied 6 names")
+    assert page.evaluate(_COPIED) == "\n".join(f"leaky-n{n}" for n in range(1, 7))
 
 
 def test_the_worst_state_is_in_the_title_and_the_icon(page: Page, stage: Stage) -> None:

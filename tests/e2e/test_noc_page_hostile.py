@@ -10,7 +10,7 @@ from schemas.halts import Halt
 from schemas.health import Health
 from schemas.topics import EVIDENCE, HEALTH, key
 from schemas.verdicts import Incident, Verdict
-from tests.fixtures.noc_rollout import FLEET, Record, cluster, halted, judged, verdict
+from tests.fixtures.noc_rollout import FLEET, MINUTE_MS, Record, cluster, halted, judged, verdict
 from tests.fixtures.noc_stage import Complaints, Stage, now_ms
 
 pytestmark = pytest.mark.slow
@@ -69,7 +69,9 @@ def hostile_records(at_ms: int) -> list[Record]:
             Incident(name, f"{name}d", HOSTILE[0], HOSTILE[1], at_ms, 20) for name in HOSTILE
         ),
     )
-    topic, name, raw = halted(said, "proposed", now_ms=at_ms, why=HOSTILE[0])
+    assert said.halt is not None
+    said = replace(said, halt=replace(said.halt, t_ms=at_ms - 180 * MINUTE_MS))
+    topic, name, raw = halted(said, "active", now_ms=at_ms, why=HOSTILE[0])
     halt = msgspec.json.decode(raw or b"", type=Halt)
     last = replace(halt.history[0], who=HOSTILE[1], why=HOSTILE[2])
     halt = replace(halt, scope=HOSTILE[3], history=(last,))
@@ -113,6 +115,9 @@ def test_every_hostile_name_is_shown_as_it_is(page: Page, stage: Stage) -> None:
     assert sorted((names.text_content() or "").split("\n")) == sorted(HOSTILE)
     page.locator(".fold summary", has_text="Halt:").click()
     expect(page.locator(".now")).to_contain_text(HOSTILE[2])
+    leaks = page.locator('.step[data-kind="leaked"] .names')
+    assert sorted((leaks.text_content() or "").split("\n")) == sorted(HOSTILE)
+    expect(page.locator(".stop")).to_contain_text(sorted(HOSTILE)[0])
     expect(page.locator("#health")).to_contain_text(HOSTILE[1])
 
 

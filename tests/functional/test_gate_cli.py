@@ -16,7 +16,8 @@ from msgspec import Struct
 from dashboards.noc import guard
 from dashboards.noc.server import application
 from schemas.settings import NocSettings
-from tests.fixtures.noc import Reading, july, site_of
+from tests.fixtures.noc import Reading, site_of
+from tests.fixtures.noc_july import july
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "0123456789abcdef0123456789abcdef"

@@ -21,7 +21,8 @@ from dashboards.noc.model import CaseCells, WallState
 from dashboards.noc.server import STREAMS_OF_ONE, application
 from dashboards.noc.site import Site
 from schemas.settings import NocSettings
-from tests.fixtures.noc import CASE, KB, NOW_MS, RUN, Reading, july, site_of
+from tests.fixtures.noc import CASE, KB, NOW_MS, RUN, Reading, site_of
+from tests.fixtures.noc_july import july
 
 Client = TestClient[Request, Application]
 TOKEN = "0123456789abcdef0123456789abcdef"

@@ -12,7 +12,8 @@ from schemas.clickhouse.queries import QUERIES
 from schemas.clickhouse.socket_store import QueryServer
 from schemas.clickhouse.store import Result
 from schemas.settings import StoreSettings
-from tests.fixtures.noc import CASE, MINUTE_MS, NOW_MS, book_of, july, says, verdict
+from tests.fixtures.noc import CASE, MINUTE_MS, NOW_MS, book_of, says, verdict
+from tests.fixtures.noc_july import july
 
 COLUMNS = QUERIES["verdict_history"].columns
 
@@ -30,6 +31,7 @@ class Remembering:
                 "asof_ms": NOW_MS - (self.count - n) * MINUTE_MS,
                 "log_e": float(n),
                 "log_c": n + 0.5,
+                "log_e_warn": n + 0.25,
             }
             for n in range(self.count if params["case"] == CASE else 0)
         ]
@@ -59,7 +61,7 @@ async def test_it_comes_before_what_the_server_saw(store: StoreSettings) -> None
     points = book.cases.card(case).history
 
     assert [point.log_e for point in points] == [*map(float, range(90)), 7.0]
-    assert points[0].log_c == 0.5
+    assert (points[0].log_c, points[0].log_e_warn) == (0.5, 0.25)
     assert [name for name, _ in book.changes()] == ["case"]
 
 

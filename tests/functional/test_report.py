@@ -21,12 +21,12 @@ from tests.fixtures.noc import (
     evidence,
     halt,
     halts,
-    july,
     node,
     patched,
     says,
     verdict,
 )
+from tests.fixtures.noc_july import july
 
 EVIL = (
     "<script>alert(1)</script>",
@@ -82,7 +82,7 @@ def test_it_says_what_the_verdict_says() -> None:
         "clustered and csv_bitlocker",
         "28 such nodes do not have it yet, 5 of them only need their reboot",
         "KB5062557 (85 %), change:driver:mpio=2.1 (15 %)",
-        "A halt needs E ≥ 200, corroborated",
+        "E_w is 10^3.0, and a warning begins at 100. A halt needs E ≥ 200, corroborated",
         "at most 0.005",
         "Calibration: default. Reports are open.",
         "Hold the reboot",
@@ -166,6 +166,15 @@ def test_the_time_axis_has_a_few_marks_however_long_it_took(hours: float) -> Non
     assert plot is not None
     assert len(plot.xs) <= 7
     assert 1 <= len(plot.ys) <= 7
+
+
+def test_the_names_of_who_took_a_halted_kb_are_in_it() -> None:
+    said = verdict(state="halt", halt=crossing(60, 6.0, 8, 30, 60))
+    late = evidence("c", patched(node("took-it-late"), NOW_MS - MINUTE_MS))
+    stopped = halt(said, Transition("active", NOW_MS - HOUR_MS, "policy", "mode auto"))
+    text = Page(made(says(said), halts(stopped), late)).text
+
+    assert "Let through: took effect after the crossing: 1 Names took-it-late" in text
 
 
 def test_shares_are_those_at_the_newest_crossing() -> None:

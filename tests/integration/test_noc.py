@@ -32,12 +32,12 @@ from tests.fixtures.noc import (
     evidence,
     halt,
     halts,
-    july,
     node,
     patched,
     says,
     verdict,
 )
+from tests.fixtures.noc_july import july
 from tests.integration.workers import ROOT, Workers, eventually, kill
 
 pytestmark = pytest.mark.slow

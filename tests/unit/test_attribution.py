@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.detection.attribution import Trial, credible, posterior
+from schemas.verdicts import credible
+from streams.detection.attribution import Trial, posterior
 from streams.detection.fold import Hit
 from streams.detection.population import Population
 from tests.fixtures.stories import DAY, HOUR, MINUTE, T0, a_member

@@ -3,8 +3,7 @@
 import pytest
 
 from schemas.reports import Facts
-from schemas.verdicts import Blast, Verdict
-from streams.detection.attribution import credible
+from schemas.verdicts import Blast, Verdict, credible
 from streams.detection.suspects import CHANGE
 from tests.fixtures.stories import (
     BRANCH,

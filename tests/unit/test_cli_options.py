@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from schemas.cli_options import AsJson, print_json, with_settings
+from schemas.cli_options import AsJson, Set, print_json, settings_from, with_settings
 from schemas.errors import KbwatchError
 from schemas.settings import Settings
 
@@ -69,3 +69,17 @@ def test_json_is_one_document_with_its_line_feed() -> None:
     shown = run("kafka", "--json", "--set", "kafka.bootstrap=b:1").output
     assert json.loads(shown) == {"what": "kafka", "bootstrap": "b:1"}
     assert shown.endswith("}\n")
+
+
+def test_a_command_may_have_a_shorter_word_for_a_setting() -> None:
+    def load(broker: str = "", overrides: Set = None) -> Settings:
+        return settings_from(overrides=[*(overrides or ()), f"kafka.bootstrap={broker}"])
+
+    def tell(settings: Settings, times: int = 1) -> None:
+        typer.echo(settings.kafka.bootstrap * times)
+
+    short = typer.Typer()
+    short.command()(with_settings(tell, load))
+    words = ["--times", "2", "--broker", "b:1", "--set", "kafka.bootstrap=c:2"]
+    assert CliRunner().invoke(short, words).output == "b:1b:1\n"
+    assert CliRunner().invoke(short, ["--print-config", "--broker", "b:1"]).exit_code == 2

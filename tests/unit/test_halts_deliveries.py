@@ -123,6 +123,37 @@ def test_a_halt_that_the_policy_narrows_is_to_be_done_to_the_rules_nodes_only() 
     assert data["to_do"]["staged"].startswith(f"hold the reboot {where}: ")
 
 
+def test_a_halt_for_the_branch_holds_the_nodes_that_its_lists_are_about() -> None:
+    left = Left(untouched=30, offered=3, staged=2, effective=61, staged_nodes=("N1", "N2"))
+    data = data_of(an_active_halt(left=left, rule=("clustered",), blast=Blast(nodes=12, staged=1)))
+    assert data["held"] == {"scope_by": "branch", "nodes": 35, "staged": 2}
+    assert data["left"]["scope_by"] == data["scope_by"]
+    assert "left.staged_nodes" not in data["to_do"]["staged"]
+
+
+def a_narrow_halt(blast: Blast | None) -> Halt:
+    left = Left(untouched=30, offered=3, staged=2, effective=61, staged_nodes=("N1", "N2"))
+    verdict = a_verdict(rule=("clustered",), blast=blast, left=left)
+    halt = decide(verdict, None, Policy(mode="auto", scope="rule"), 1000)
+    assert halt is not None
+    return halt
+
+
+def test_a_halt_for_the_rule_holds_the_rules_nodes_and_says_that_its_lists_are_the_branchs() -> (
+    None
+):
+    data = data_of(a_narrow_halt(Blast(nodes=12, staged=1)))
+    assert data["held"] == {"scope_by": "rule", "nodes": 12, "staged": 1}
+    assert data["left"]["scope_by"] == "branch"
+    assert (data["left"]["staged"], data["left"]["staged_nodes"]) == (2, ["N1", "N2"])
+    assert data["to_do"]["staged"].endswith("; left.staged_nodes lists the whole branch")
+
+
+def test_a_halt_for_the_rule_never_gives_the_branchs_counts_for_the_rules() -> None:
+    data = data_of(a_narrow_halt(None))
+    assert data["held"] == {"scope_by": "rule", "nodes": None, "staged": None}
+
+
 def test_a_halt_of_which_nothing_more_is_known_says_so() -> None:
     data = data_of(an_active_halt())
     assert (data["rule"], data["blast"], data["suspects"]) == ([], None, {})

@@ -26,7 +26,6 @@ from tests.fixtures.noc import (
     halt,
     halts,
     heard,
-    july,
     listed,
     node,
     patched,
@@ -37,6 +36,7 @@ from tests.fixtures.noc import (
     trouble,
     verdict,
 )
+from tests.fixtures.noc_july import july
 
 ID = f"default/{CASE}"
 
@@ -287,7 +287,7 @@ class TestChanges:
         later = NOW_MS + 2 * HOUR_MS
         others = (evidence(f"d{n}", heard(node(f"n{n}"), later), offset=2) for n in range(1, 20))
         take(book, *others)
-        book.sweep()
+        book.sweep(NOW_MS)
 
         told = [data.states for _, data in book.changes() if isinstance(data, NodeChanges)]
         assert told == [{"n0": "x"}]
@@ -300,7 +300,7 @@ class TestChanges:
 
     def test_what_was_there_when_reading_began_is_no_change(self) -> None:
         book = book_of(*july(), opened=False)
-        book.opened()
+        book.opened(NOW_MS)
 
         assert book.changes() == []
 
@@ -367,7 +367,7 @@ def test_evidence_halts_and_inventory_may_come_in_any_order_and_again(
     cut = seed % len(others)
     expected, book = book_of(*ordered), book_of(*others[:cut], *verdicts)
     take(book, *others[cut:])
-    book.sweep()
+    book.sweep(NOW_MS)
 
     assert book.cases.cards() == expected.cases.cards()
     assert book.layouts() == expected.layouts()

@@ -1,19 +1,22 @@
 """How fresh a branch is for the gate, and what of it can't be read."""
 
-from dashboards.noc.model import CaseCard
+from dashboards.noc.book import Book
+from dashboards.noc.gate import Question
+from dashboards.noc.model import CaseCard, GateView
 from tests.fixtures.noc import (
     BRANCH,
     CASE,
     DAY_MS,
     HOUR_MS,
+    MINUTE_MS,
     NOW_MS,
     book_of,
     evidence,
     heard,
-    july,
     node,
     take,
 )
+from tests.fixtures.noc_july import july
 
 
 class TestHowFreshABranchIs:
@@ -36,7 +39,7 @@ class TestHowFreshABranchIs:
         take(book, *gone, *left, at_ms=NOW_MS - HOUR_MS)
         take(book, *(evidence(f"d{n}", node(f"n{n}")) for n in range(20)))
         take(book, *((topic, name, None) for topic, name, _ in left))
-        book.sweep()
+        book.sweep(NOW_MS)
 
         assert book.evidence_ms(("default", BRANCH)) == NOW_MS
 
@@ -60,3 +63,56 @@ def test_what_cannot_be_read_changes_what_the_gate_says_on_the_branchs_cards() -
     told = [data for _, data in book.changes() if isinstance(data, CaseCard)]
     assert [one.id for one in told] == [f"default/{CASE}"]
     assert any("can't be read" in reason for reason in told[0].gate.reasons)
+
+
+class TestACardsGateLine:
+    """Says what the API says of the whole branch, word for word, however old the evidence is."""
+
+    QUIET = "default/KB5062572@20348"
+    ASKED = Question(kb="KB5062572", branch="20348")
+
+    def shown(self, book: Book) -> GateView:
+        case = book.cases.get(self.QUIET)
+        assert case is not None
+        return book.cases.card(case).gate
+
+    def asked(self, book: Book, now_ms: int) -> GateView:
+        answer = book.gate(self.ASKED, now_ms)
+        return GateView(answer.answer, answer.reasons)
+
+    def test_is_the_gates_on_fresh_and_on_stale_evidence(self) -> None:
+        book = book_of(*july())
+        for minutes, answer in ((0, "go"), (30, "go"), (31, "inconclusive"), (600, "inconclusive")):
+            now_ms = NOW_MS + minutes * MINUTE_MS
+            book.sweep(now_ms)
+            assert self.shown(book) == self.asked(book, now_ms)
+            assert self.shown(book).answer == answer
+
+    def test_is_right_from_the_start_of_a_server_that_finds_old_evidence(self) -> None:
+        book = book_of(*july(), opened=False)
+        book.opened(NOW_MS + HOUR_MS)
+
+        assert self.shown(book).answer == "inconclusive"
+
+    def test_is_told_anew_when_the_evidence_becomes_stale_and_when_it_comes_back(self) -> None:
+        book = book_of(*july())
+        book.sweep(NOW_MS + 30 * MINUTE_MS)
+        assert book.changes() == []
+
+        book.sweep(NOW_MS + 31 * MINUTE_MS)
+        assert self.told(book)[self.QUIET] == "inconclusive"
+        book.sweep(NOW_MS + 90 * MINUTE_MS)
+        assert book.changes() == [], "what it says has not changed"
+
+        take(book, *july(), at_ms=NOW_MS + 90 * MINUTE_MS)
+        while book.changes():
+            pass
+        book.sweep(NOW_MS + 91 * MINUTE_MS)
+        assert self.told(book)[self.QUIET] == "go"
+
+    def told(self, book: Book) -> dict[str, str]:
+        """The answers on the cards that are sent."""
+        found: dict[str, str] = {}
+        while changes := book.changes():
+            found |= {c.id: c.gate.answer for _, c in changes if isinstance(c, CaseCard)}
+        return found

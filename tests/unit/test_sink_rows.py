@@ -75,6 +75,7 @@ def verdict(**given: object) -> Verdict:
         "log_e_any": 6.1,
         "log_c": 6.1,
         "log_h": 6.1,
+        "log_e_warn": 6.4,
         "log_threshold": 5.3,
         "power": Power(observed=60, p_5pct=0.95, rate_95=0.05),
         "left": Left(untouched=37, staged=5, untouched_nodes=("A",)),
@@ -215,6 +216,8 @@ def test_a_verdict_is_a_row_with_its_bytes() -> None:
     row = only_row(rows.verdict_rows([Taken(ORIGIN, verdict(), raw)]), "verdicts")
     assert (row["case_id"], row["halt_ms"], row["warn_ms"]) == ("KB5062557@17763", 70, None)
     assert (row["left_untouched"], row["left_staged"], row["observed"]) == (37, 5, 60)
+    logs = [row[name] for name in ("log_e", "log_c", "log_h", "log_e_warn", "log_threshold")]
+    assert logs == [6.0, 6.1, 6.1, 6.4, 5.3]
     assert row["body"] == raw.decode()
 
 

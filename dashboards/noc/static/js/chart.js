@@ -1,4 +1,4 @@
-// Wealth over time, per arm, with the WARN and HALT lines.
+// Wealth over time: E with the HALT line, E_w with the WARN line in its own colour, E's two arms.
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { wealth } from "./format.js";
@@ -46,13 +46,16 @@ function columns(card) {
     level(card.log_threshold),
     points.map((point) => point.log_h / Math.LN10),
     points.map((point) => point.log_c / Math.LN10),
+    points.map((point) => point.log_e_warn / Math.LN10),
     points.map((point) => point.log_e / Math.LN10),
   ];
 }
 
 function said(card) {
-  const most = Math.max(...card.history.map((point) => point.log_e));
-  return `Evidence over time: now ${wealth(card.log_e)}, at most ${wealth(most)}; HALT at ${wealth(card.log_threshold)}.`;
+  const most = (key) => wealth(Math.max(...card.history.map((point) => point[key])));
+  const halt = `E now ${wealth(card.log_e)}, at most ${most("log_e")}; HALT at ${wealth(card.log_threshold)}`;
+  const warn = `E_w now ${wealth(card.log_e_warn)}, at most ${most("log_e_warn")}`;
+  return `Evidence over time. ${halt}. ${warn}; WARN at ${wealth(card.log_warn)}.`;
 }
 
 function options(width) {
@@ -76,7 +79,7 @@ function options(width) {
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     legend: { show: false },
     cursor: { show: false },
-    scales: { y: { range: (_, low, high) => [Math.min(low, 0) - 0.1, Math.max(high, 2.4) + 0.2] } },
+    scales: { y: { range: (plot, low) => [Math.min(low, 0) - 0.1, top(plot.data) + 0.2] } },
     axes: [
       { ...axis, size: 30, values: "{HH}:{mm}", space: 70 },
       {
@@ -92,9 +95,15 @@ function options(width) {
       line("--halt", [10, 4]),
       line("--arm-h", undefined, 1.5),
       line("--arm-c", undefined, 1.5),
+      line("--warn", undefined, 2),
       line("--arm-e", undefined, 2.5),
     ],
   };
+}
+
+// The highest point but for E_w, which leaves the plot where it is far beyond all that decides.
+function top([, warn, halt, h, c, , e]) {
+  return [warn, halt, h, c, e].flat().reduce((most, power) => Math.max(most, power), 2.4);
 }
 
 // Powers of ten, at most six of them.

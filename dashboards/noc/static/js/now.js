@@ -12,6 +12,8 @@ import { RANK, alarming, ruled, stopped, system, waiting, worstFirst } from "./w
 
 /** Suspects with a smaller share are in the small print. */
 const SUSPICIOUS = 0.01;
+/** Leaks beyond this many are counted, not named, beside the halt. */
+const NAMED = 5;
 
 /** The big panel. `say(text)` for screen readers, `onFollow()` to leave a pinned case. */
 export class Now {
@@ -69,8 +71,9 @@ export class Now {
     parts["now-head"].show([card.id, card.state, card.asof_ms, pinned, card.build, card.sentence], () =>
       this.#head(card, pinned),
     );
-    parts["now-stop"].show([card.state, card.halt, card.gate, card.exposed, halt], () =>
-      stopLine(card, halt),
+    const leaks = steps.find((step) => step.kind === "leaked");
+    parts["now-stop"].show([card.state, card.halt, card.gate, leaks, halt], () =>
+      stopLine(card, halt, leaks),
     );
     parts.bad.show(
       [card.id, card.victims, card.exposed, card.controls, card.crossings, card.last_victim_ms],
@@ -80,7 +83,8 @@ export class Now {
       where(card, spread),
     );
     parts.todo.show([card.id, card.steps], () => stepList(card, this.#say));
-    parts.wealth.show([card.id, card.log_e, card.log_c, card.log_h, card.log_threshold, card.log_warn], () =>
+    const { log_e, log_e_warn, log_c, log_h, log_warn, log_threshold } = card;
+    parts.wealth.show([card.id, log_e, log_e_warn, log_c, log_h, log_warn, log_threshold], () =>
       meter(card),
     );
     parts.ringed.show([card.id, card.rings], () =>
@@ -117,26 +121,17 @@ export class Now {
   }
 }
 
-function stopLine(card, halt) {
+function stopLine(card, halt, leaks) {
   const { tone, head, text, sinceMs } = stopped(card, halt);
   const told = halt?.deliveries ?? [];
   const failed = told.filter((one) => one.state !== "delivered");
-  const since = halt?.state === "active" ? card.exposed - halt.crossing.exposed : 0;
   return el(
     "div",
     { class: `stop ${tone}` },
     el("p", { class: "stop-head" }, head, sinceMs ? [" for ", el("time", { "data-at": sinceMs })] : null),
     el("p", {}, text, text ? " · " : "", el("b", {}, `gate: ${card.gate.answer}`)),
-    since > 0
-      ? el(
-          "p",
-          {},
-          el(
-            "b",
-            {},
-            `${many(since, "node")} more than at the crossing ${since === 1 ? "runs" : "run"} it by now`,
-          ),
-        )
+    leaks
+      ? el("p", {}, el("b", {}, `${many(leaks.count, "node")} took it after the crossing: `), first(leaks))
       : null,
     told.length
       ? el(
@@ -147,6 +142,13 @@ function stopLine(card, halt) {
         )
       : null,
   );
+}
+
+/** The first names of a step, and how many more there are. */
+function first(step) {
+  const names = step.nodes.slice(0, NAMED);
+  const rest = step.count - names.length;
+  return names.join(", ") + (rest > 0 ? ` and ${count(rest)} more` : "");
 }
 
 function howBad(card) {

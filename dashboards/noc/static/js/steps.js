@@ -5,7 +5,7 @@ import { copied, select } from "./copy.js";
 import { el } from "./dom.js";
 import { count, many } from "./format.js";
 
-const URGENT = new Set(["victims", "clusters", "staged"]);
+const URGENT = new Set(["victims", "leaked", "clusters", "staged"]);
 
 /** The list of steps of a case. `say(text)` tells a screen reader what came of a copy. */
 export function stepList(card, say) {

@@ -82,7 +82,8 @@ function reasons(card, nowMs) {
   const at = card.crossings.map(
     ({ kind, at: point }) =>
       `${kind.toUpperCase()} ${stamp(point.t_ms, nowMs)}: ${count(point.victims)} of ${count(point.exposed)} patched, ` +
-      `${count(point.control_victims ?? 0)} of ${count(point.controls)} unpatched; E = ${wealth(point.log_e)}`,
+      `${count(point.control_victims ?? 0)} of ${count(point.controls)} unpatched; ` +
+      `${kind === "warn" ? "E_w" : "E"} = ${wealth(point.log_e)}`,
   );
   const lines = [
     `In effect first ${stamp(card.started_ms, nowMs)}; newest evidence ${stamp(card.asof_ms, nowMs)}.`,

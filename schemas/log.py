@@ -1,4 +1,4 @@
-"""One logger set-up for every worker: structlog, on standard error."""
+"""One logger set-up for every worker and the NOC page's server: structlog, on standard error."""
 
 import logging
 import sys
@@ -7,6 +7,7 @@ import time
 import structlog
 
 _SAME_MESSAGE_EVERY_S = 10.0
+_OURS = ("dashboards", "schemas", "streams")
 
 
 class _Flood(logging.Filter):
@@ -20,7 +21,7 @@ class _Flood(logging.Filter):
         self._next: dict[tuple[str, int], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.startswith(("streams", "schemas")):
+        if record.name.startswith(_OURS):
             return True
         site = (record.pathname, record.lineno)
         now = time.monotonic()
@@ -59,5 +60,5 @@ def configure(level: str, form: str) -> None:
     )
     handler.addFilter(_Flood())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for ours in ("streams", "schemas"):
+    for ours in _OURS:
         logging.getLogger(ours).setLevel(level.upper())
