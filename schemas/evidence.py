@@ -98,6 +98,8 @@ class DomainEvidence(Struct, frozen=True, omit_defaults=True):
     """Onsets of the last 65 days, ordered by time, node and signature."""
     baseline: dict[str, dict[int, int]] = {}
     """Onsets by signature and week, for 26 weeks: tells novel and rare signatures."""
+    partition: int = 0
+    """Of the report topic: whoever lags there lags for all domains in it."""
 
 
 class OnsetSeen(Struct, frozen=True, omit_defaults=True):

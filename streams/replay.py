@@ -7,12 +7,16 @@ from msgspec import Struct
 from schemas.codec import DecodeError
 from schemas.evidence import DomainEvidence
 from schemas.settings import DetectorSettings
+from schemas.topics import NODE_REPORTS, all_topics, key
 from schemas.verdicts import Verdict
 from streams.admission import admit_report
 from streams.detection.domain_state import DomainState
 from streams.detection.judge import Judge
 from streams.detection.pinned import Calibrations
+from streams.kafka_io import partition_of
 from streams.recording import Recorded
+
+_PARTITIONS = all_topics()[NODE_REPORTS].partitions
 
 
 class Collected(Struct, frozen=True):
@@ -51,7 +55,9 @@ def collect(records: Iterable[Recorded], settings: DetectorSettings) -> Collecte
     evidence = [
         part
         for (fleet, domain), state in sorted(domains.items())
-        for part in state.evidence(fleet, domain, settings.topic_epoch)
+        for part in state.evidence(
+            fleet, domain, settings.topic_epoch, partition_of(key(fleet, domain), _PARTITIONS)
+        )
     ]
     return Collected(tuple(evidence), reports, dead)
 

@@ -55,8 +55,12 @@ class DomainState(Struct):
                 node.forget(self.newest_ms - KEEP_MS - _SLACK_MS)
         return changed
 
-    def evidence(self, fleet: str, domain: str, epoch: int) -> list[DomainEvidence]:
-        """The domain's whole current contribution to each of its branches."""
+    def evidence(
+        self, fleet: str, domain: str, epoch: int, partition: int = 0
+    ) -> list[DomainEvidence]:
+        """The domain's whole current contribution to each of its branches. ``partition``: where its
+        reports come from, 0 where all come one after the other.
+        """
         views: dict[str, list[NodeView]] = defaultdict(list)
         for name in sorted(self.nodes):
             seen = view(name, self.nodes[name], self.newest_ms // WEEK_MS * WEEK_MS)
@@ -64,14 +68,16 @@ class DomainState(Struct):
                 views[seen.branch].append(seen)
         self.branches = tuple(sorted({*self.branches, *views}))
         return [
-            _contribution(fleet, branch, domain, epoch, self.offset, views[branch])
+            _contribution((fleet, branch, domain), (epoch, partition, self.offset), views[branch])
             for branch in self.branches
         ]
 
 
 def _contribution(
-    fleet: str, branch: str, domain: str, epoch: int, offset: int, views: list[NodeView]
+    name: tuple[str, str, str], place: tuple[int, int, int], views: list[NodeView]
 ) -> DomainEvidence:
+    fleet, branch, domain = name
+    epoch, partition, offset = place
     onsets = sorted(
         (onset for seen in views for onset in seen.onsets),
         key=lambda o: (o.first_ms, o.node, o.signature),
@@ -90,6 +96,7 @@ def _contribution(
         nodes=tuple(seen.node for seen in views),
         onsets=_newest(onsets),
         baseline={s: dict(sorted(counts[s].items())) for s in sorted(counts)},
+        partition=partition,
     )
 
 

@@ -11,6 +11,10 @@ nodes that are switched off every night are known by it: their silences are one 
 the patch. And where slow returns are usual (a build that takes an hour to install while it
 restarts), silence is noticed when it lasts longer than 19 of 20 of them: later, with the same date.
 
+Nobody is silent only because the reports of a partition are behind those of the others, as they
+are while a worker catches up: a node is late by what was heard since of any other domain of its
+partition, not by the branch alone. One that is alone in its partition goes by the branch.
+
 Nobody is silent while most of the branch is: where fewer than half of those heard of before and
 after the onset were heard at it, the path was broken, not the node. Nodes without heartbeats of
 their own can't be late.
@@ -28,7 +32,7 @@ leave no events.
 """
 
 from bisect import bisect_left, bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -52,12 +56,15 @@ def with_silences(evidence: Sequence[DomainEvidence]) -> list[DomainEvidence]:
     """
     if not any(node.heartbeats for part in evidence for node in part.nodes):
         return list(evidence)
-    asof_ms = heard_ms(evidence)
+    branch_ms = heard_ms(evidence)
+    lanes = _lanes(evidence)
     peers: _Peers | None = None
     out = []
     for part in evidence:
         onsets: list[Onset] = []
         nodes: list[NodeEvidence] = []
+        others = [t for t, domain in lanes.get(part.partition, ()) if domain != part.domain]
+        asof_ms = min([branch_ms, *others[:1]])
         for node in part.nodes:
             if node.heartbeats and (len(node.service) > 1 or _is_late(node, asof_ms)):
                 peers = peers or _Peers(evidence)
@@ -68,6 +75,16 @@ def with_silences(evidence: Sequence[DomainEvidence]) -> list[DomainEvidence]:
                 nodes.append(node)
         out.append(_joined(part, nodes, onsets) if onsets else part)
     return out
+
+
+def _lanes(evidence: Sequence[DomainEvidence]) -> dict[int, list[tuple[int, str]]]:
+    """By partition, until when each domain has been heard of, newest first."""
+    lanes: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    for part in evidence:
+        if part.nodes:
+            newest_ms = max(node.service[-1][1] for node in part.nodes)
+            lanes[part.partition].append((newest_ms, part.domain))
+    return {partition: sorted(heard, reverse=True)[:2] for partition, heard in lanes.items()}
 
 
 def _is_late(node: NodeEvidence, asof_ms: int) -> bool:

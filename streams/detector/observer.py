@@ -109,7 +109,9 @@ class Observer:
         fresh: list[tuple[bytes, _Identity]] = []
         for domain_key, state in states.items():
             fleet, domain = domain_key.decode().split("|")
-            for evidence in state.evidence(fleet, domain, self._settings.detector.topic_epoch):
+            epoch = self._settings.detector.topic_epoch
+            place = partition_of(domain_key, self._partitions)
+            for evidence in state.evidence(fleet, domain, epoch, place):
                 value = _encoded(evidence)
                 if value is None:
                     continue

@@ -44,6 +44,13 @@ def test_the_case_is_caught_and_nothing_else(demo: Demo) -> None:
     assert summary["applicable_unpatched_at_halt"] > 100
 
 
+def test_nothing_else_was_warned_of_on_the_way(demo: Demo) -> None:
+    """Partitions drift apart while the demo plays: none of it may look like failing nodes."""
+    warned = [line for line in demo.text.splitlines() if line[11:].startswith("WARN")]
+    assert [line.split()[3] for line in warned] == [GUILTY]
+    assert "silence" not in demo.text
+
+
 def test_the_victims_are_counted_by_the_truth(demo: Demo) -> None:
     truth = Scenario(seed=int(SEED)).truth
     crossed_ms = demo.summary["crossed_ms"]

@@ -115,6 +115,28 @@ class TestWhoIsSilent:
         part = replace(peer("slow"), nodes=(replace(slow, grace_s=30 * 3_600 + 1_200),))
         assert silences([part, *others()]) == {}
 
+    def test_nobody_because_reports_of_its_partition_are_behind(self) -> None:
+        """A worker that catches up is not a failure of what was being restarted back then."""
+        behind = [
+            replace(peer(f"late{i}", (0, LAST - DAY + i), restart="booted"), partition=3)
+            for i in range(3)
+        ]
+        assert silences([*behind, *others()]) == {}
+        ahead = replace(peer("ahead"), partition=3)
+        expected = {f"late{i}": [LAST - DAY + i + GRACE - 1] for i in range(3)}
+        assert silences([*behind, ahead, *others()]) == expected
+
+    def test_what_its_own_domain_says_does_not_tell_that_its_partition_moves(self) -> None:
+        (dead,) = peer("dead", (0, LAST - DAY), restart="booted").nodes
+        (mate,) = peer("mate").nodes
+        pair = replace(peer("pair"), nodes=(dead, mate), partition=3)
+        calm = replace(peer("calm", (0, LAST - DAY + MINUTE)), partition=3)
+        assert "dead" not in silences([pair, calm, *others()])
+
+    def test_alone_in_its_partition_it_goes_by_the_branch(self) -> None:
+        dead = replace(peer("dead", (0, LAST - GRACE), restart="booted"), partition=3)
+        assert silences([dead, *others()]) == {"dead": [LAST - 1]}
+
     def test_nobody_while_everybody_is(self) -> None:
         stopped = [peer(f"n{i}", (0, LAST - i * MINUTE), restart="booted") for i in range(9)]
         assert silences(stopped) == {}
