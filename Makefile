@@ -7,6 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 SEED ?= 7
 PORT ?= 9092
+EVENTS ?= 50000000
 # Somebody sits at a terminal: then the demo's NOC page stays open until Ctrl-C.
 HOLD ?= $(shell test -t 0 && echo --hold)
 VENV := .venv
@@ -20,6 +21,7 @@ help: ## this list
 	@echo
 	@echo "  SEED=n      another simulated month for demo and demo-harmless (now $(SEED))"
 	@echo "  PORT=n      another port for up (now $(PORT))"
+	@echo "  EVENTS=n    rows that bench asks the boards' queries of (now $(EVENTS))"
 	@echo "  HOLD=       do not hold the demo's NOC page open at the end"
 	@echo "  PYTHON=...  another Python >= 3.11 for the virtual environment (now $(PYTHON))"
 
@@ -67,9 +69,10 @@ seeds: $(STAMP) ## KB5062557's month for SEED 1 to 20, with and without the defe
 
 bench: setup ## what everything costs; writes build/bench/{summary,collector}.json
 	$(BIN)/python -m tests.bench.detection
-	$(BIN)/python -m tests.bench.store
+	$(BIN)/python -m tests.bench.store --events $(EVENTS)
 	$(BIN)/python -m tests.bench.collector
 	$(BIN)/python -m tests.bench.noc
+	$(BIN)/python -m tests.bench.noc_streams
 
 regbench: $(STAMP) ## KB-RegBench, a few roll-outs of everything, into docs/regbench.md: minutes
 	$(BIN)/kbwatch regbench run
