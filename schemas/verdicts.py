@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 State = Literal["inconclusive", "quiet", "notice", "warn", "halt"]
 
@@ -104,18 +105,20 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
     """Current wealth of incidents with impact."""
     log_e_any: float
     """Current wealth of all incidents, the harmless ones included (decides ``notice``)."""
-    log_c: float
-    """Its concurrent arm alone: patched nodes against their unpatched peers."""
-    log_h: float
-    """Its history arm alone: patched nodes against the branch's own past."""
-    log_e_warn: float
-    """The wealth that a warning asks: the branch's past is believed sooner than for a halt."""
     log_threshold: float
     """ln(1/α): HALT needs this much, see docs/detection.md."""
     power: Power
     left: Left
     calibration: str
     trust: str
+    log_c: float = 0.0
+    """The concurrent arm of ``log_e`` alone: patched nodes against their unpatched peers."""
+    log_h: float = 0.0
+    """Its history arm alone: patched nodes against the branch's own past."""
+    log_e_warn: float = 0.0
+    """The wealth that a warning asks: the branch's past is believed sooner than for a halt, so it
+    is ``log_e`` at least. A detector that did not say it yet meant that.
+    """
     reasons: tuple[str, ...] = ()
     """Why not more: what is missing for a conclusion or for a halt."""
     halt: Crossing | None = None
@@ -141,6 +144,10 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
     """Who would be hit next if the roll-out went on; None while nothing was crossed."""
     victim_nodes: tuple[str, ...] = ()
     incidents: tuple[Incident, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.log_e_warn < self.log_e:
+            force_setattr(self, "log_e_warn", self.log_e)
 
 
 def credible(suspects: Mapping[str, float]) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ restarts), silence is noticed when it lasts longer than 19 of 20 of them: later,
 
 Nobody is silent only because the reports of a partition are behind those of the others, as they
 are while a worker catches up: a node is late by what was heard since of any other domain of its
-partition, not by the branch alone. One that is alone in its partition goes by the branch.
+partition, not by the branch alone. One that is alone in its partition goes by the branch; so does
+one whose mates there all fell silent, from a week on, when they count as out of service.
 
 Nobody is silent while most of the branch is: where fewer than half of those heard of before and
 after the onset were heard at it, the path was broken, not the node. Nodes without heartbeats of
@@ -41,7 +42,7 @@ from msgspec.structs import replace
 from schemas.evidence import DomainEvidence, NodeEvidence, NodePatch, Onset
 from streams.detection.chains import HOUR_MS
 from streams.detection.node_evidence import WEEK_MS
-from streams.detection.spans import heard_ms
+from streams.detection.spans import GONE_MS, heard_ms
 
 SIGNATURE = CLS = "silence"
 _UNRESTARTED_MS = 40 * 60_000
@@ -57,7 +58,7 @@ def with_silences(evidence: Sequence[DomainEvidence]) -> list[DomainEvidence]:
     if not any(node.heartbeats for part in evidence for node in part.nodes):
         return list(evidence)
     branch_ms = heard_ms(evidence)
-    lanes = _lanes(evidence)
+    lanes = _lanes(evidence, branch_ms - GONE_MS)
     peers: _Peers | None = None
     out = []
     for part in evidence:
@@ -77,12 +78,14 @@ def with_silences(evidence: Sequence[DomainEvidence]) -> list[DomainEvidence]:
     return out
 
 
-def _lanes(evidence: Sequence[DomainEvidence]) -> dict[int, list[tuple[int, str]]]:
-    """By partition, until when each domain has been heard of, newest first."""
+def _lanes(evidence: Sequence[DomainEvidence], gone_ms: int) -> dict[int, list[tuple[int, str]]]:
+    """By partition, until when each domain with heartbeats has been heard of, newest first; what
+    was last heard of before ``gone_ms`` is out of service and tells nothing.
+    """
     lanes: dict[int, list[tuple[int, str]]] = defaultdict(list)
     for part in evidence:
-        if part.nodes:
-            newest_ms = max(node.service[-1][1] for node in part.nodes)
+        newest_ms = max((n.service[-1][1] for n in part.nodes if n.heartbeats), default=gone_ms)
+        if newest_ms > gone_ms:
             lanes[part.partition].append((newest_ms, part.domain))
     return {partition: sorted(heard, reverse=True)[:2] for partition, heard in lanes.items()}
 

@@ -12,7 +12,7 @@ from streams.detection.members import EXPOSED_MS
 CASE_MS = 65 * DAY_MS
 """Patched at the latest 30 days after the first node, then 35 days of exposure."""
 _ROLLOUT_MS = CASE_MS - EXPOSED_MS
-_GONE_MS = 7 * DAY_MS
+GONE_MS = 7 * DAY_MS
 
 
 class Span(Struct, frozen=True):
@@ -34,7 +34,7 @@ def heard_ms(evidence: Iterable[DomainEvidence]) -> int:
     if not seen:
         return 0
     newest = seen[(len(seen) - 1) * 9 // 10]
-    living = [t for t in seen if t >= newest - _GONE_MS]
+    living = [t for t in seen if t >= newest - GONE_MS]
     return living[(len(living) - 1) // 2]
 
 

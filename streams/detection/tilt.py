@@ -76,7 +76,7 @@ class Tilt:
         return out
 
     def advance(self, t_ms: int) -> None:
-        """Move on to ``t_ms`` (Unix ms, never back)."""
+        """Move on to ``t_ms`` (Unix ms; never back by more than a second)."""
         if t_ms < self._due_ms:
             return
         moves, at = self._moves, self._next

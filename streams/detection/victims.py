@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from schemas.evidence import DomainEvidence, Onset
 from streams.detection.attribution import explained
+from streams.detection.chains import to_s
 from streams.detection.fold import Hit, Path
 from streams.detection.population import Population
 from streams.detection.tree import CLASSES, loop_chain
@@ -58,7 +59,7 @@ def driving(
                     -len(found),
                     found[0].t_ms // 60_000,
                     _ORDER.get(classes[signature], len(_ORDER)),
-                    sum(hit.t_ms for hit in found),
+                    sum(to_s(hit.t_ms) for hit in found),
                     signature,
                 )
             )

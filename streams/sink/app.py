@@ -52,10 +52,7 @@ def bring_up(store: Store, settings: Settings) -> None:
     Nothing is told of tables that are made here. Raises as ``migrate`` does.
     """
     cluster = settings.store.cluster
-    found = others(store, settings.retention, cluster)
-    migrate(store, cluster=cluster)
-    keep(store, settings.retention, cluster)
-    for other in found:
+    for other in others(store, settings.retention, cluster):
         _log.warning(
             "a table kept rows otherwise than the settings say",
             table=other.table,
@@ -63,6 +60,8 @@ def bring_up(store: Store, settings: Settings) -> None:
             wanted=in_words(other.wanted),
             do=_advice(other, cluster),
         )
+    migrate(store, cluster=cluster)
+    keep(store, settings.retention, cluster)
 
 
 def _advice(other: OtherTtl, cluster: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 import schemas
 from schemas.codec import DecodeError, decode, encode
 from schemas.topics import all_topics
+from schemas.verdicts import Verdict
 
 EXAMPLES = sorted((Path(schemas.__file__).parent / "examples").glob("*.json"))
 
@@ -35,6 +36,17 @@ def test_an_older_reader_survives_new_fields_and_refuses_a_new_major(path: Path)
     assert decode(newer, kind) == decode(path.read_bytes(), kind)
     with pytest.raises(DecodeError, match=r"^version: \$\.v is 2"):
         decode(orjson.dumps({**message, "v": 2}), kind)
+
+
+@pytest.mark.parametrize("state", ["halt", "quiet"])
+def test_a_verdict_from_before_its_arms_were_told_is_read(state: str) -> None:
+    """A worker that is upgraded first must not dead-letter the others' halts."""
+    path = next(path for path in EXAMPLES if path.stem == f"kbw-verdicts.{state}")
+    message = orjson.loads(path.read_bytes())
+    older = {name: message[name] for name in message if name not in ("log_c", "log_h")}
+    del older["log_e_warn"]
+    verdict = decode(orjson.dumps(older), Verdict)
+    assert (verdict.log_c, verdict.log_h, verdict.log_e_warn) == (0.0, 0.0, verdict.log_e)
 
 
 def test_every_topic_with_messages_has_an_example() -> None:

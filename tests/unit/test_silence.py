@@ -137,6 +137,27 @@ class TestWhoIsSilent:
         dead = replace(peer("dead", (0, LAST - GRACE), restart="booted"), partition=3)
         assert silences([dead, *others()]) == {"dead": [LAST - 1]}
 
+    @pytest.mark.parametrize(
+        "mate",
+        [peer("retired", (0, LAST - 30 * DAY)), peer("mute", (0, LAST - DAY), heartbeats=False)],
+        ids=["out of service", "without heartbeats"],
+    )
+    def test_a_mate_that_cannot_be_late_tells_nothing_of_the_partition(
+        self, mate: DomainEvidence
+    ) -> None:
+        dead = replace(peer("dead", (0, LAST - GRACE), restart="booted"), partition=3)
+        assert silences([dead, replace(mate, partition=3), *others()])["dead"] == [LAST - 1]
+
+    def test_mates_that_all_fell_silent_are_noticed_once_they_count_as_gone(self) -> None:
+        def pair(last: int) -> list[DomainEvidence]:
+            dead = (peer(name, (0, last), restart="booted") for name in ("one", "two"))
+            return [replace(part, partition=3) for part in dead]
+
+        assert silences([*pair(LAST - 6 * DAY), *others()]) == {}
+        last = LAST - 8 * DAY
+        expected = {"one": [last + GRACE - 1], "two": [last + GRACE - 1]}
+        assert silences([*pair(last), *others()]) == expected
+
     def test_nobody_while_everybody_is(self) -> None:
         stopped = [peer(f"n{i}", (0, LAST - i * MINUTE), restart="booted") for i in range(9)]
         assert silences(stopped) == {}

@@ -137,3 +137,18 @@ class TestTime:
             (PATCHED[0], 2 * DAY),
             (PATCHED[1], 2 * DAY + HOUR),
         ]
+
+
+class TestWhatADyingServiceSays:
+    """Two signatures of one failure: the same victims, the same minute, the same class."""
+
+    def test_what_it_says_first_names_the_case_whatever_its_name(self) -> None:
+        first = failing("b", PATCHED[:4])
+        then = [("a", node, t + 1_400) for _, node, t in first]
+        assert drives([*first, *then]) == "b"
+
+    def test_a_shipper_that_cuts_times_to_the_second_names_it_the_same(self) -> None:
+        first = [("b", n, 2 * DAY + i * HOUR + 100 + 200 * i) for i, n in enumerate(PATCHED[:4])]
+        told = [*first, *(("a", node, t + 700) for _, node, t in first)]
+        cut = [(signature, node, t // 1_000 * 1_000) for signature, node, t in told]
+        assert drives(told) == drives(cut) == "b"
