@@ -38,6 +38,13 @@ TOPICS = (VERDICTS, HALTS, HALT_DELIVERIES, EVIDENCE, INVENTORY, HEALTH)
 _JUDGED_BY = {VERDICTS: "the verdict on", HALTS: "the halt of", EVIDENCE: "the evidence of"}
 """Without these the gate can't judge; what a record of each is called."""
 
+_SWEEPS_TO_ALL = 6
+"""Within so many sweeps, 30 s, the gate line of every card is compared with the gate."""
+_GATES_AT_ONCE = 10
+"""So many at least, and no more than needed: each reads every node of a branch, and meanwhile
+nobody is answered.
+"""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -59,6 +66,7 @@ class Book:
         self._refused = dict.fromkeys(TOPICS, 0)
         self._heard = Heard(self.fleet, terms)
         self._now_ms = 0
+        self._sweeps = 0
         self._news = News(self.cases, self.wall)
         self._branches: dict[NodeKey, Branch] = {}
         # While old records are read a node changes many times, and nobody looks.
@@ -98,13 +106,19 @@ class Book:
             pass
 
     def sweep(self, now_ms: int) -> None:
-        """Look anew who is silent, and on which branches the evidence is too old: what the gate
-        says of their cases changes although no record comes. ``now_ms`` is by Kafka's clock.
+        """Look anew who is silent, on which branches the evidence is too old, and of some cases, by
+        turns, what the gate says: it changes although no record comes, and with records that
+        change nothing else on a card. ``now_ms`` is by Kafka's clock.
         """
         self._touched(self.fleet.sweep())
         self._now_ms = now_ms
         for branch in self._heard.turned(now_ms):
             self._others(branch)
+        self._sweeps += 1
+        for case in self._in_turn():
+            case.looked = self._sweeps
+            if self.cases.gate_moved(case):
+                self._news.card_later(case.id)
 
     def changes(self, *, cards: bool = True) -> list[Change]:
         """What changed since the last call, in an order that may be shown as it is. Cards on which
@@ -254,6 +268,11 @@ class Book:
             missing ^= {label}
             self._others(branch)
 
+    def _in_turn(self) -> list[Case]:
+        """The cases whose gate lines were not looked at for longest."""
+        share = max(_GATES_AT_ONCE, -(-len(self.cases) // _SWEEPS_TO_ALL))
+        return sorted(self.cases, key=lambda case: case.looked)[:share]
+
     def _others(self, branch: Branch) -> None:
         """What the gate says of the cases of a branch may have changed."""
         for case in self.cases.of_branch(branch):
@@ -297,6 +316,7 @@ class Book:
         letter = case.map.place(name, mine, silent)
         if letter is not None:
             self._news.cell(case.id, case.branch[0], name, letter)
+        if letter is not None or self.cases.late_moved(case, name, mine):
             self._news.card_later(case.id)
 
 

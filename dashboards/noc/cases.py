@@ -12,7 +12,8 @@ from dashboards.noc.fleet import Branch, Fleet
 from dashboards.noc.gate import Known, Question
 from dashboards.noc.history import History
 from dashboards.noc.model import NAMES_KEPT, CaseCard, GateView, HaltCard, NextStep
-from dashboards.noc.steps import leaked, next_steps, shortened
+from dashboards.noc.sightings import Node
+from dashboards.noc.steps import leaked, leaks, next_steps, shortened
 from schemas.halts import Delivery, Halt
 from schemas.verdicts import Verdict
 
@@ -29,6 +30,10 @@ class Case:
         self.received_ms = received_ms
         self.history = History()
         self.map = CaseMap(verdict)
+        self.late: frozenset[str] = frozenset()
+        """On which nodes the KB took effect after the crossing, as of the newest card."""
+        self.looked = 0
+        """Which sweep looked last at what the gate says of it."""
 
     @property
     def on_the_wall(self) -> bool:
@@ -101,9 +106,23 @@ class Cases:
         """A case's card, with its lists of names cut."""
         card = self._cards.get(case.id)
         if card is None:
+            case.late = frozenset(self._late(case))
             steps = shortened(self.steps(case), NAMES_KEPT)
             card = self._cards[case.id] = self._made(case, steps)
         return card
+
+    def gate_moved(self, case: Case) -> bool:
+        """Whether a case's card has an answer of the gate that the gate does not give any more."""
+        card = self._cards.get(case.id)
+        return card is not None and card.gate != self._gate_view(case)
+
+    def late_moved(self, case: Case, name: str, node: Node | None) -> bool:
+        """Whether a node (None: it is gone, or on another branch) has come to leak through the halt
+        of a case since the case's card was made, or does so no more.
+        """
+        held = self.halts.get(case.id)
+        late = held is not None and node is not None and leaks(held[0], node)
+        return case.id in self._cards and late != (name in case.late)
 
     def whole(self, case: Case) -> CaseCard:
         """A case's card with every name."""
@@ -115,10 +134,8 @@ class Cases:
 
     def steps(self, case: Case) -> tuple[NextStep, ...]:
         """What to do about a case."""
-        fleet, held = case.branch[0], self.halts.get(case.id)
-        leaks = leaked(held[0], self._fleet.of_branch(case.branch)) if held else ()
-        nodes = self._fleet.nodes
-        return next_steps(case.verdict, case.map, lambda name: nodes.get((fleet, name)), leaks)
+        fleet, nodes, late = case.branch[0], self._fleet.nodes, self._late(case)
+        return next_steps(case.verdict, case.map, lambda name: nodes.get((fleet, name)), late)
 
     def known(self, fleet: str, branch: str, evidence_ms: int, cluster: str = "") -> Known:
         """What the gate needs to know of a branch, and of a cluster if one is asked about."""
@@ -132,24 +149,31 @@ class Cases:
             evidence_ms=evidence_ms,
             ended=[v for v in self._ended.values() if (v.fleet, v.branch) == mine],
             unreadable=frozenset(self.unreadable.get(mine, ())),
-            mates=[
-                node
-                for (of, _), node in self._fleet.nodes.items()
-                if cluster and of == fleet and node.cluster == cluster
-            ],
+            mates=self._mates(fleet, cluster) if cluster else (),
         )
 
-    def _made(self, case: Case, steps: tuple[NextStep, ...]) -> CaseCard:
+    def _mates(self, fleet: str, cluster: str) -> list[Node]:
+        every = self._fleet.nodes.items()
+        return [node for (of, _), node in every if of == fleet and node.cluster == cluster]
+
+    def _late(self, case: Case) -> list[str]:
+        held = self.halts.get(case.id)
+        return leaked(held[0], self._fleet.of_branch(case.branch)) if held else []
+
+    def _gate_view(self, case: Case) -> GateView:
         verdict = case.verdict
         gate = self._gate(Question(kb=verdict.kb, branch=verdict.branch, fleet=verdict.fleet))
+        return GateView(gate.answer, gate.reasons)
+
+    def _made(self, case: Case, steps: tuple[NextStep, ...]) -> CaseCard:
         halt = self.halts.get(case.id)
         return case_card(
-            verdict,
+            case.verdict,
             received_ms=case.received_ms,
             history=case.history.points(),
             rings=case.map.rings(),
             steps=steps,
-            gate=GateView(gate.answer, gate.reasons),
+            gate=self._gate_view(case),
             halt=halt[0] if halt else None,
         )
 

@@ -175,14 +175,14 @@ def _judgement(asked: Question, known: Known, terms: Terms) -> list[_Finding]:
     # The detector's own measure: every verdict is published anew when this time moves on.
     seen = sorted(n.last_ms for n in known.nodes if n.last_ms > known.asof_ms - GONE_MS)
     heard_ms = seen[(len(seen) - 1) // 2] if seen else 0
-    behind_s = (heard_ms - min(verdict.asof_ms for verdict in mine)) / 1000
-    if behind_s <= terms.stale_after_s:
+    judged_ms = min(verdict.asof_ms for verdict in mine)
+    if heard_ms - judged_ms <= 1000 * terms.stale_after_s:
         return []
     return [
         (
             "inconclusive",
-            f"the verdict on {asked.kb} is {behind_s / 60:.0f} min behind the evidence: is the "
-            "detector running?",
+            f"the verdict on {asked.kb} is of {_instant(judged_ms)}, more than "
+            f"{terms.stale_after_s / 60:.0f} min behind the evidence: is the detector running?",
         )
     ]
 
@@ -190,13 +190,11 @@ def _judgement(asked: Question, known: Known, terms: Terms) -> list[_Finding]:
 def _freshness(known: Known, terms: Terms, now_ms: int) -> list[_Finding]:
     if not stale(known.evidence_ms, terms, now_ms):
         return []
-    # The instant and not the age: a card says it as long as it holds.
-    since = datetime.fromtimestamp(known.evidence_ms / 1000, UTC)
     return [
         (
             "inconclusive",
             "nothing new was heard of a tenth of this branch or more since "
-            f"{since:%Y-%m-%d %H:%M}Z: is the detector running, and do the nodes report?",
+            f"{_instant(known.evidence_ms)}: is the detector running, and do the nodes report?",
         )
     ]
 
@@ -286,6 +284,11 @@ def _changed_ms(node: Node) -> int:
 
 def _p_5pct(observed: int) -> float:
     return round(1 - 0.95**observed, 6)
+
+
+def _instant(t_ms: int) -> str:
+    # Reasons name instants and not ages: a card says them as long as they hold.
+    return f"{datetime.fromtimestamp(t_ms / 1000, UTC):%Y-%m-%d %H:%M}Z"
 
 
 def _some(names: Iterable[str]) -> str:

@@ -19,28 +19,29 @@ _log = structlog.get_logger(__name__)
 
 
 async def recall(book: Book, store: StoreSettings) -> None:
-    """Put the past of every open case before what is known of it. A store that does not answer is
-    said in the log: the page does without.
+    """Put the past of every open case before what is known of it. A store that does not answer, or
+    whose answer is of no use, is said in the log: the page does without.
     """
-    for case in list(book.cases):
-        asked: Asked = {"fleet": case.branch[0], "case": case.verdict.case, "limit": _LIMIT}
-        try:
+    try:
+        for case in list(book.cases):
+            asked: Asked = {"fleet": case.branch[0], "case": case.verdict.case, "limit": _LIMIT}
             result = await asyncio.to_thread(_run, store, asked)
-        except KbwatchError as error:
-            _log.warning("no history", error=str(error))
-            return
-        book.recall(case.id, points(result))
+            book.recall(case.id, points(result))
+    except KbwatchError as error:
+        _log.warning("no history", error=str(error))
+    except Exception:  # the gate must not end for want of a curve
+        _log.exception("no history")
 
 
 def points(result: Result) -> list[WealthPoint]:
-    """The rows of ``verdict_history`` as points."""
+    """The rows of ``verdict_history`` as points; an older sink's answer has no ``log_e_warn``."""
     return [
         WealthPoint(
             t_ms=int(row["asof_ms"]),
             log_e=row["log_e"],
             log_c=row["log_c"],
             log_h=row["log_h"],
-            log_e_warn=row["log_e_warn"],
+            log_e_warn=row.get("log_e_warn", row["log_e"]),
             victims=row["victims"],
             exposed=row["exposed"],
         )

@@ -14,7 +14,7 @@ ACTING = ("halt", "warn")
 
 _TITLES: dict[StepKind, str] = {
     "victims": "Victims: failed after the KB took effect",
-    "leaked": "Let through: took effect after the crossing",
+    "leaked": "Took effect after the crossing",
     "clusters": "Clusters in the middle of patching",
     "staged": "Staged: on disk, takes effect at the next reboot",
     "untouched": "Not patched yet",
@@ -24,33 +24,37 @@ _TITLES: dict[StepKind, str] = {
 
 
 def leaked(halt: Halt, nodes: Iterable[Node]) -> list[str]:
-    """Those of a branch's nodes on which a halt's KB took effect after the crossing, by the nodes'
-    time, and holds; of a halt that goes by its rule only nodes under the rule. None while the halt
+    """The names of those of a branch's nodes that ``leaks`` through a halt, in order."""
+    return sorted(node.node for node in nodes if leaks(halt, node))
+
+
+def leaks(halt: Halt, node: Node) -> bool:
+    """Whether a halt's KB took effect on a node of its branch after the crossing, by the node's
+    time, and holds; of a halt that goes by its rule only nodes under the rule. Never while the halt
     is not active.
     """
-    if halt.state != "active":
-        return []
-    rule = halt.rule if halt.scope_by == "rule" else ()
-    return sorted(
-        node.node
-        for node in nodes
-        if (patch := node.patches.get(halt.kb)) is not None
+    patch = node.patches.get(halt.kb)
+    return (
+        halt.state == "active"
+        and patch is not None
         and patch.in_effect
         and patch.t_ms > halt.crossing.t_ms
-        and node.facts.issuperset(rule)
+        and (halt.scope_by != "rule" or node.facts.issuperset(halt.rule))
     )
 
 
 def next_steps(
-    verdict: Verdict, at: CaseMap, node: Callable[[str], Node | None], leaks: Sequence[str]
+    verdict: Verdict, at: CaseMap, node: Callable[[str], Node | None], late: Sequence[str]
 ) -> tuple[NextStep, ...]:
-    """The groups of a case that is at WARN or HALT, with every name; else only what ``leaked``.
+    """The groups of a case that is at WARN or HALT, with every name; else only those ``late``,
+    on which the KB took effect after an active halt's crossing.
 
     ``node`` finds a node of the case's fleet by name.
     """
-    through = _step("leaked", "Find what let them through", leaks)
+    # A person may have approved the halt long after its crossing: nothing need have failed.
+    after = _step("leaked", "Where the halt was active by then, find the way it took", late)
     if verdict.state not in ACTING:
-        return (through,) if leaks else ()
+        return (after,) if late else ()
     names = at.names()
     of = {state: names[letter] for state, letter in LETTERS.items()}
     kb = verdict.kb
@@ -64,7 +68,7 @@ def next_steps(
     )
     steps = (
         _step("victims", _repair(kb), sick),
-        through,
+        after,
         _step("clusters", "Pause patching there; leave the owner nodes where they are", clusters),
         _step("staged", "Hold the reboot", of["staged"]),
         _step("untouched", f"Decline {kb} for them, or pause the roll-out", of["untouched"]),

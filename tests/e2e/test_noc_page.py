@@ -79,7 +79,7 @@ def test_nodes_that_took_a_halted_kb_are_named(page: Page, stage: Stage) -> None
         "leaky-n1, leaky-n2, leaky-n3, leaky-n4, leaky-n5 and 1 more"
     )
     step = page.locator('.step[data-kind="leaked"]')
-    expect(step).to_contain_text("Find what let them through")
+    expect(step).to_contain_text("Where the halt was active by then, find the way it took")
     step.get_by_role("button").click()
     expect(step.get_by_role("button")).to_have_text("Copied 6 names")
     assert page.evaluate(_COPIED) == "\n".join(f"leaky-n{n}" for n in range(1, 7))

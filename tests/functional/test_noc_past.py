@@ -1,10 +1,13 @@
 """The wealth of a case from before the server's start, as the store remembers it."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from dashboards.noc.model import HISTORY_KEPT
 from dashboards.noc.past import recall
@@ -21,8 +24,9 @@ COLUMNS = QUERIES["verdict_history"].columns
 class Remembering:
     """A store that has rows of one case."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, lacks: str = "") -> None:
         self.count = count
+        self.columns = tuple(column for column in COLUMNS if column != lacks)
 
     def query(self, sql: str, params: Mapping[str, str | int | float]) -> Result:
         rows = [
@@ -35,7 +39,7 @@ class Remembering:
             }
             for n in range(self.count if params["case"] == CASE else 0)
         ]
-        return Result(COLUMNS, tuple(tuple(row[c] for c in COLUMNS) for row in rows))
+        return Result(self.columns, tuple(tuple(row[c] for c in self.columns) for row in rows))
 
     def insert(self, table: str, columns: Mapping[str, Sequence[Any]], token: str) -> int:
         raise AssertionError("nobody writes here")
@@ -47,10 +51,19 @@ class Remembering:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[StoreSettings]:
     """A sink's socket with 100 verdicts behind it."""
-    path = tmp_path / "store.sock"
-    server = QueryServer(path, Remembering(100))
-    yield StoreSettings(path=str(tmp_path / "absent"), socket=str(path))
-    server.close()
+    with answering(tmp_path, Remembering(100)) as settings:
+        yield settings
+
+
+@contextmanager
+def answering(folder: Path, store: Remembering) -> Iterator[StoreSettings]:
+    """A sink's socket with ``store`` behind it."""
+    path = folder / "store.sock"
+    server = QueryServer(path, store)
+    try:
+        yield StoreSettings(path=str(folder / "absent"), socket=str(path))
+    finally:
+        server.close()
 
 
 async def test_it_comes_before_what_the_server_saw(store: StoreSettings) -> None:
@@ -87,3 +100,39 @@ async def test_a_store_that_is_away_costs_the_history_only(tmp_path: Path) -> No
 
     assert book.cases.cards() == before
     assert not (tmp_path / "db").exists(), "the folder is the sink's alone"
+
+
+async def test_an_older_sink_knows_no_wealth_for_a_warning(tmp_path: Path) -> None:
+    """What it remembers is drawn with E in its place."""
+    book = book_of(says(verdict(asof_ms=NOW_MS, log_e=7.0)))
+    with answering(tmp_path, Remembering(3, lacks="log_e_warn")) as store:
+        await recall(book, store)
+    case = book.cases.get(f"default/{CASE}")
+    assert case is not None
+    past = book.cases.card(case).history[:-1]
+
+    assert [point.log_e_warn for point in past] == [0.0, 1.0, 2.0]
+    assert [point.log_e for point in past] == [0.0, 1.0, 2.0]
+
+
+async def test_an_answer_that_is_of_no_use_costs_the_history_only(tmp_path: Path) -> None:
+    """And never the server, which the gate hangs on."""
+    book = book_of(*july())
+    before = book.cases.cards()
+    with (
+        answering(tmp_path, Remembering(3, lacks="log_c")) as store,
+        capture_logs() as logs,
+    ):
+        await recall(book, store)
+
+    assert book.cases.cards() == before
+    assert [(one["event"], one["log_level"]) for one in logs] == [("no history", "error")]
+
+
+async def test_a_server_that_stops_waits_for_no_history(store: StoreSettings) -> None:
+    asking = asyncio.create_task(recall(book_of(*july()), store))
+    await asyncio.sleep(0)
+    asking.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asking

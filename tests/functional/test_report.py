@@ -174,7 +174,7 @@ def test_the_names_of_who_took_a_halted_kb_are_in_it() -> None:
     stopped = halt(said, Transition("active", NOW_MS - HOUR_MS, "policy", "mode auto"))
     text = Page(made(says(said), halts(stopped), late)).text
 
-    assert "Let through: took effect after the crossing: 1 Names took-it-late" in text
+    assert "Took effect after the crossing: 1 Names took-it-late" in text
 
 
 def test_shares_are_those_at_the_newest_crossing() -> None:

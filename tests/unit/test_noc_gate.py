@@ -171,7 +171,10 @@ class TestInconclusive:
         assert ask(says(late), *rolled_out(59)).answer == "go"
         found = ask(says(later), *rolled_out(59))
         assert found.answer == "inconclusive"
-        assert "the verdict on KB5062557 is 30 min behind the evidence" in found.reasons[0]
+        assert found.reasons[0] == (
+            "the verdict on KB5062557 is of 2025-07-03 00:28Z, more than 30 min behind the "
+            "evidence: is the detector running?"
+        )
 
     @pytest.mark.parametrize(
         ("topic", "name", "what"),

@@ -22,6 +22,7 @@ from tests.fixtures.noc import (
     evidence,
     halt,
     halts,
+    heard,
     node,
     patched,
     says,
@@ -54,6 +55,12 @@ def step(book: Book) -> NextStep | None:
 def leaked(book: Book) -> tuple[str, ...]:
     found = step(book)
     return found.nodes if found else ()
+
+
+def told(book: Book) -> list[tuple[str, ...]]:
+    """Whom the cards that are told now name as late."""
+    cards = [data for _, data in book.changes() if isinstance(data, CaseCard)]
+    return [next((one.nodes for one in card.steps if one.kind == "leaked"), ()) for card in cards]
 
 
 def test_they_are_those_on_which_it_took_effect_after_the_crossing() -> None:
@@ -102,9 +109,44 @@ def test_a_new_one_is_told_with_the_card() -> None:
     book = book_of(says(HALTED), active(), *FLEET)
     take(book, evidence("d", patched(node("staged"), NOW_MS), offset=2))
 
-    (told,) = [data for _, data in book.changes() if isinstance(data, CaseCard)]
-    kinds = {one.kind: one.nodes for one in told.steps}
-    assert kinds["leaked"] == ("late", "late-victim", "staged")
+    assert told(book) == [("late", "late-victim", "staged")]
+
+
+def test_one_that_took_it_again_is_told_though_its_letter_stays() -> None:
+    book = book_of(says(HALTED), active(), *FLEET)
+    book.cases.cards()  # somebody looks
+    again = patched(node("early"), NOW_MS - 5 * MINUTE_MS)
+    take(book, evidence("a", again, offset=2))
+
+    assert told(book) == [("early", "late", "late-victim")]
+    take(book, evidence("a", heard(again, NOW_MS), offset=3))
+    assert told(book) == [], "a sighting alone is no news"
+    take(book, evidence("a", patched(node("early"), NOW_MS - 61 * MINUTE_MS), offset=4))
+    assert told(book) == [("late", "late-victim")]
+
+
+def test_one_that_comes_under_the_halts_rule_is_told() -> None:
+    book = book_of(says(HALTED), active(scope_by="rule", rule=("csv_bitlocker",)), *FLEET)
+    book.cases.cards()
+    host = patched(node("late", covariates={"csv_bitlocker": True}), NOW_MS - 59 * MINUTE_MS)
+    take(book, evidence("b", host, offset=2))
+
+    assert told(book) == [("late",)]
+
+
+def test_what_to_do_blames_nothing_for_a_halt_that_was_approved_late() -> None:
+    """Crossed an hour ago, approved ten minutes ago: what came between went by the book."""
+    approved = halt(
+        HALTED,
+        Transition("proposed", NOW_MS - HOUR_MS, "policy", "mode approve"),
+        Transition("active", NOW_MS - 10 * MINUTE_MS, "ops", "approved"),
+    )
+    found = step(book_of(says(HALTED), halts(approved), *FLEET))
+
+    assert found is not None
+    assert found.nodes == ("late", "late-victim")
+    assert found.title == "Took effect after the crossing"
+    assert found.action == "Where the halt was active by then, find the way it took"
 
 
 @given(
