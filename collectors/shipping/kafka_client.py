@@ -3,16 +3,15 @@
 import ipaddress
 import logging
 import re
-import socket
 import ssl
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
 from collectors.settings import KafkaSettings
+from collectors.shipping.kafka_sockets import TlsSocket, direct
 from schemas.codec import MAX_MESSAGE_BYTES
 from schemas.errors import KbwatchError
 from schemas.topics import NODE_REPORTS
@@ -126,7 +125,7 @@ def connect(kafka: KafkaSettings, topic: str) -> Any:  # noqa: ANN401 - kafka-py
     from kafka import KafkaProducer, errors  # costs start-up time
     from kafka.net.compat import KafkaNetClient
 
-    options = producer_options(kafka) | {"proxy_url": _direct()}
+    options = producer_options(kafka) | {"proxy_url": direct()}
     clients: list[Any] = []
 
     def client(**configs: object) -> Any:  # noqa: ANN401 - the same
@@ -186,45 +185,6 @@ def probe(kafka: KafkaSettings) -> str:
     finally:
         drop(producer)
     return f"{kafka.bootstrap} answers, {topic} has {partitions} partitions"
-
-
-@cache
-def _direct() -> str:
-    """A way to connect that closes what fails; kafka-python 3.0 leaves that to the collector."""
-    from kafka.net.inet import KafkaNetSocket
-
-    class _Direct(KafkaNetSocket):  # type: ignore[misc]
-        SCHEMES = ("direct",)
-
-        async def sock_connect(
-            self,
-            net: Any,  # noqa: ANN401 - the same
-            sock: socket.socket,
-            *arguments: object,
-            **named: object,
-        ) -> socket.socket:
-            try:
-                await super().sock_connect(net, sock, *arguments, **named)
-            except BaseException:
-                sock.close()
-                raise
-            return sock
-
-    return "direct://"
-
-
-class _TlsSocket(ssl.SSLSocket):
-    """Closed when the handshake fails: kafka-python 3.0 leaves that to the garbage collector."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        """See ssl.SSLSocket."""
-        try:
-            super().do_handshake(block)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except OSError:
-            self.close()
-            raise
 
 
 class _LastWords(logging.Handler):
@@ -289,7 +249,7 @@ def _tls(kafka: KafkaSettings) -> ssl.SSLContext:
     named = kafka.ca_file
     try:
         context = ssl.create_default_context(cafile=kafka.ca_file or None)
-        context.sslsocket_class = _TlsSocket
+        context.sslsocket_class = TlsSocket
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if kafka.cert_file:
             named = f"{kafka.cert_file}, {kafka.key_file}" if kafka.key_file else kafka.cert_file

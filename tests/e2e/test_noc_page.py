@@ -141,6 +141,23 @@ def test_a_change_of_evidence_moves_a_node(page: Page, stage: Stage) -> None:
     expect(page.locator('.step[data-kind="staged"] .step-count')).to_have_text("3")
 
 
+def test_who_walks_the_matrix_stays_at_its_node_when_nodes_join(page: Page, stage: Stage) -> None:
+    looking(page, stage)
+    legend = page.locator("#legend")
+    expect(legend).to_contain_text("3 victims")
+    page.locator("#matrix").focus()
+    page.keyboard.press("v")
+    said = page.locator("#said")
+    expect(said).to_contain_text("victim, cluster c")
+    first, before = said.inner_text(), legend.inner_text()
+    stage.publish([cluster("c9", "uuuu", site="aaa", now_ms=now_ms())])
+    expect(legend).not_to_have_text(before, use_inner_text=True)
+    page.keyboard.press("ArrowRight")
+    expect(said).not_to_have_text(first)
+    page.keyboard.press("ArrowLeft")
+    expect(said).to_have_text(first)
+
+
 def test_a_new_halt_is_told_aloud_and_led_to(page: Page, stage: Stage) -> None:
     looking(page, stage)
     alarm = page.get_by_role("alert")

@@ -145,7 +145,7 @@ def test_focus_and_open_lists_survive_an_update(page: Page, stage: Stage) -> Non
 
 def test_the_matrix_is_walked_with_the_keyboard(page: Page, stage: Stage) -> None:
     page.goto(f"{stage.url}#case=default%2F{CASE}")
-    expect(page.locator("#legend")).to_contain_text("victims")
+    expect(page.locator("#legend")).to_contain_text("4 victims")
     page.locator("#matrix").focus()
     page.keyboard.press("v")
     expect(page.locator("#said")).to_contain_text("victim, cluster c")

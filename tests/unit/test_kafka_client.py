@@ -1,6 +1,8 @@
 """Settings → the producer's arguments: nothing insecure by accident, no secret in sight."""
 
+import socket
 import ssl
+import struct
 import subprocess
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from collectors.settings import KafkaSettings
 from collectors.shipping.kafka_client import Secret, check_security, producer_options
+from collectors.shipping.kafka_sockets import TcpSocket
 from schemas.errors import KbwatchError
 
 
@@ -157,3 +160,20 @@ def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(tmp_pa
     )
     with pytest.raises(KbwatchError, match="the key is encrypted"):
         producer_options(KafkaSettings(tls=True, cert_file=str(cert), key_file=str(key)))
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_what_came_before_the_end_is_read_before_the_end(reset: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, TcpSocket() as client:
+        client.connect(listening.getsockname())
+        broker, _ = listening.accept()
+        if reset:
+            broker.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        broker.sendall(b"SASL_AUTHENTICATION_FAILED")
+        assert client.recv(5, socket.MSG_WAITALL) == b"SASL_"
+        broker.close()
+        assert client.recv(100) == b"AUTHENTICATION_FAILED"
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.recv(100)
+        assert client.recv(100) == b""

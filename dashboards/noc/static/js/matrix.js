@@ -35,12 +35,13 @@ export class Matrix {
     host.addEventListener("blur", () => this.#mark(-1));
   }
 
-  /** Other nodes are to be shown, or the same at other places. */
+  /** Other nodes are to be shown, or the same at other places; who is walking stays at its node. */
   layout(flat) {
+    const name = this.flat.names[this.#cursor];
     this.flat = flat;
     this.letters = new Array(this.flat.names.length).fill(".");
     this.#placed = null;
-    this.#cursor = -1;
+    this.#cursor = name === undefined ? -1 : flat.names.indexOf(name);
   }
 
   /** Show these letters, one a node. Repaints only what changed. */
@@ -53,8 +54,10 @@ export class Matrix {
     this.letters = letters;
     const counted = JSON.stringify(victims) !== JSON.stringify(this.#victims);
     this.#victims = victims;
-    if (!before) this.#arrange();
-    else if (changed.length > letters.length / 4) this.#paintAll();
+    if (!before) {
+      this.#arrange();
+      this.#mark(this.#cursor);
+    } else if (changed.length > letters.length / 4) this.#paintAll();
     else {
       const context = this.#canvas.getContext("2d");
       for (const cell of changed) this.#paintCell(context, cell);
