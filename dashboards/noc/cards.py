@@ -76,6 +76,8 @@ def case_card(
         log_warn=LOG_WARN,
         log_threshold=v.log_threshold,
         log_e_without_site=v.log_e_without_site,
+        log_e_without_domain=v.log_e_without_domain,
+        log_same_elsewhere=v.log_same_elsewhere,
         log_e_within=v.log_e_within,
         first_victim_ms=v.first_victim_ms,
         last_victim_ms=v.last_victim_ms,

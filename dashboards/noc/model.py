@@ -202,6 +202,8 @@ class CaseCard(Struct, frozen=True):
     log_threshold: float
     """HALT needs this much, corroborated."""
     log_e_without_site: float | None
+    log_e_without_domain: float | None
+    log_same_elsewhere: float | None
     log_e_within: float | None
     first_victim_ms: int | None
     last_victim_ms: int | None

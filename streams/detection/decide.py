@@ -1,11 +1,16 @@
 """From wealth over time to notice, warn and halt.
 
-HALT: wealth of incidents with impact reaches 1/α *and* is corroborated: it stays at 3 or more with
-any one site left out that was hit so far (or any one domain that lies in several, or that is over a
-tenth of the branch), or bets within domains alone reach 20 and stay at 3 or more with any one
-domain left out. So no single node or domain brings about a
-halt alone, whether unlucky or hostile; a single site does only where several of its domains fail in
-the order of their patching.
+HALT: wealth of incidents with impact reaches 1/α *and* is corroborated, one of three ways:
+
+- sites: it stays at 3 or more with any one site left out that was hit so far (or any one domain
+  that lies in several, or that is over a tenth of the branch);
+- same failure: it stays at 3 or more with any one domain left out, and the bets on the leading
+  signature alone do with any one site left out. Which signature is told by all, so it pays no
+  price for being one of many;
+- within: bets within domains alone reach 20 and stay at 3 or more with any one domain left out.
+
+So no single node or domain brings about a halt alone, whether unlucky or hostile; a single site
+does only where several of its domains fail in the order of their patching.
 WARN: wealth of incidents with impact reaches 100; it ends when the wealth falls below 10.
 NOTICE: wealth of all incidents is where a halt would be, but what happens has no impact so far.
 """
@@ -47,6 +52,10 @@ class Decision(Struct, frozen=True):
     """At the halt, else now: smallest ln E with one hit site left out, or one hit domain that lies
     in several sites; None: not looked at.
     """
+    without_domain: float | None
+    """Then: smallest ln E with one hit domain, or one of over a tenth of the branch, left out."""
+    same_elsewhere: float | None
+    """Then: smallest ln of what the leading signature alone is worth with one hit site left out."""
     within: float | None
 
 
@@ -94,6 +103,8 @@ def decide(
         warn_ms=warn_ms,
         notice_ms=notice_ms,
         without_site=halt.without_site(looked_ms) if looked else None,
+        without_domain=halt.without_domain(looked_ms) if looked else None,
+        same_elsewhere=halt.same_elsewhere(looked_ms) if looked else None,
         within=halt.within(looked_ms) if looked else None,
     )
 
@@ -140,6 +151,11 @@ class _Corroborated:
         left_out = self._left_out(t_ms)
         if left_out and all(f.at(t_ms) >= _LOG_LEFT_OUT for f in left_out):
             return True
+        if (
+            self.same_elsewhere(t_ms) >= _LOG_LEFT_OUT
+            and self.without_domain(t_ms) >= _LOG_LEFT_OUT
+        ):
+            return True
         # A single domain that lies must not corroborate itself with somebody else's bad luck.
         inner = self._inner_left_out(t_ms)
         return (
@@ -153,6 +169,27 @@ class _Corroborated:
         or one domain that could speak for several (``_left_out``).
         """
         return min((f.at(t_ms) for f in self._left_out(t_ms)), default=0.0)
+
+    def without_domain(self, t_ms: int) -> float:
+        """Smallest ln E at ``t_ms`` with one domain left out that was hit by then, or that is over
+        a tenth of the branch.
+        """
+        _, domains = self._hit_since
+        hit = {domain for domain, since_ms in domains.items() if since_ms <= t_ms}
+        doubted = sorted(hit | self._dominant) if hit else ()
+        return min((self._without(domain=domain).at(t_ms) for domain in doubted), default=0.0)
+
+    def same_elsewhere(self, t_ms: int) -> float:
+        """Smallest ln of the leading signature's own wealth at ``t_ms`` with one site left out that
+        was hit by then. The leading one is worth most with nobody left out.
+        """
+        sites, _ = self._hit_since
+        self._whole.at(t_ms)
+        leading = self._whole.leading()
+        rest = [self._without(site=s) for s, since_ms in sites.items() if since_ms <= t_ms]
+        for fold in rest:
+            fold.at(t_ms)
+        return min((fold.own(leading) for fold in rest), default=0.0)
 
     def within(self, t_ms: int) -> float:
         """ln of the wealth of bets inside domains at ``t_ms``."""
@@ -202,6 +239,10 @@ class _Corroborated:
         nodes = Counter(member.domain for member in self._cohort.members)
         limit = _DOMINANT * len(self._cohort.members)
         return frozenset(domain for domain, n in nodes.items() if n > limit)
+
+    @cached_property
+    def _whole(self) -> Fold:
+        return Fold(self._cohort, self._onsets, self._margins)
 
     @cached_property
     def _inner(self) -> Fold:

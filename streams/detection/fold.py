@@ -204,6 +204,14 @@ class Fold:
             self._second()
         return _at(self._steps, t_ms).log_e
 
+    def leading(self) -> str:
+        """The single signature's level worth most, as far as carried on; empty before the first."""
+        return self._wealth.leading()
+
+    def own(self, level: str) -> float:
+        """ln of what the concurrent bets at ``level`` alone are worth, as far as carried on."""
+        return round(self._wealth.own(level), 6)
+
     def _second(self) -> None:
         # The next onset, and those of the same second: one failure is an onset at several levels.
         second = self._onsets[self._next].t_s

@@ -71,6 +71,8 @@ def verdict(
         first_victim_ms=hits[0].t_ms if hits else None,
         last_victim_ms=hits[-1].t_ms if hits else None,
         log_e_without_site=decision.without_site,
+        log_e_without_domain=decision.without_domain,
+        log_same_elsewhere=decision.same_elsewhere,
         log_e_within=decision.within,
         suspects=made.suspects if made else {},
         confirmed_against=made.confirmed_against if made else (),

@@ -124,6 +124,17 @@ class Wealth:
         pooled, by_role = math.fsum(self._pooled.values()), math.fsum(self._by_role.values())
         return math.log(0.5 * (1 + pooled) + 0.5 * (1 + by_role))
 
+    def own(self, level: str) -> float:
+        """ln of what the bets at ``level`` are worth alone, over all roles, without its prior π;
+        0 without any. The same supermartingale, for a level that was named beforehand or by others.
+        """
+        purse = self._purses.get(("", level))
+        return 0.0 if purse is None else math.log1p(purse.value() / weight(level))
+
+    def leading(self) -> str:
+        """The single signature's level with most of that; empty before the first bet on one."""
+        return max(sorted(self._singles), key=self.own, default="")
+
 
 class _Purse:
     """The bets of one account: ln per window and r."""

@@ -1,5 +1,6 @@
 """When wealth becomes a halt, a notice; and who can't bring one about alone."""
 
+import math
 from itertools import chain
 
 import pytest
@@ -22,6 +23,14 @@ def without_a_site(fleet: Fleet) -> float:
     found = decided(fleet).without_site
     assert found is not None
     return found
+
+
+def three_fail_at_two_sites(last: str) -> Fleet:
+    """Two nodes of two clusters at one site, then one elsewhere, where ``last`` dies."""
+    fleet = a_fleet(lambda i, j: j == 0 and i < 6)
+    for i, service in ((0, "ClusSvc"), (4, "ClusSvc"), (1, last)):
+        fleet[i][0].crashes(service, START + (5 + 2 * i) * HOUR, times=3)
+    return fleet
 
 
 class TestHalt:
@@ -49,6 +58,26 @@ class TestHalt:
         assert found.log_e_without_site == 0.0
         assert found.log_e_within is not None
         assert found.log_e_within >= 2.99, "ln 20"
+
+    def test_one_more_site_with_the_same_failure_corroborates_two_domains_of_another(self) -> None:
+        found = verdict(three_fail_at_two_sites("ClusSvc"))
+        assert found.state == "halt"
+        assert found.halt is not None
+        assert (found.halt.victims, found.halt.victim_domains, found.halt.victim_sites) == (3, 3, 2)
+        assert found.log_e_without_site is not None
+        assert found.log_e_without_site < math.log(3), "one victim is left, and all its levels pay"
+        assert found.log_e_without_domain is not None
+        assert found.log_e_without_domain >= math.log(3)
+        assert found.log_same_elsewhere is not None
+        assert found.log_same_elsewhere >= math.log(3)
+
+    def test_another_failure_at_another_site_corroborates_nothing(self) -> None:
+        found = verdict(three_fail_at_two_sites("spooler"))
+        assert found.log_e > found.log_threshold
+        assert found.state == "warn"
+        assert found.log_e_without_domain is not None
+        assert found.log_e_without_domain >= math.log(3), "it is the failure that is another"
+        assert found.log_same_elsewhere == 0.0
 
     def test_what_was_crossed_stays_crossed_when_controls_fail_as_well(self) -> None:
         fleet = a_fleet(every_second_cluster)
@@ -93,6 +122,20 @@ class TestCorroboration:
         assert found.log_e > found.log_threshold
         assert found.log_e_within is not None
         assert found.log_e_within > 2.996, "ln 20: within domains the liar alone is loud enough"
+        assert found.state == "warn"
+
+    def test_one_node_elsewhere_with_the_same_failure_does_not_corroborate_a_cluster(self) -> None:
+        fleet = a_fleet(lambda i, j: j < 2 and i < 6, until=66 * DAY)
+        for day in range(20):
+            for j, node in enumerate(fleet[0][:2]):
+                node.crashes("ClusSvc", START + (day * 26 + 5 + j) * HOUR, times=3)
+        fleet[1][0].crashes("ClusSvc", START + 2 * DAY, times=3)
+        found = verdict(fleet)
+        assert found.log_e > found.log_threshold
+        assert found.log_same_elsewhere is not None
+        assert found.log_same_elsewhere > 0, "the other site does show it"
+        assert found.log_e_without_domain is not None
+        assert found.log_e_without_domain < math.log(3)
         assert found.state == "warn"
 
     @pytest.mark.parametrize("own", [SITES, ("fra",)])

@@ -110,7 +110,11 @@ function reasons(card, nowMs) {
 function corroboration(card) {
   const out = [];
   if (card.log_e_without_site !== null)
-    out.push(`Without any one site E is still ${wealth(card.log_e_without_site)} or more (needs 3).`);
+    out.push(`Without any one site E is still ${wealth(card.log_e_without_site)} or more (3 corroborates).`);
+  if (card.log_e_without_domain !== null && card.log_same_elsewhere !== null)
+    out.push(
+      `Without any one cluster E is still ${wealth(card.log_e_without_domain)} or more, and the same failure alone ${wealth(card.log_same_elsewhere)} without any one site (both from 3 on corroborate).`,
+    );
   if (card.log_e_within !== null)
     out.push(`Bets within clusters alone: E = ${wealth(card.log_e_within)} (20 corroborates).`);
   return out;
