@@ -131,8 +131,8 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
     log_e_without_domain: float | None = None
     """Smallest wealth with one domain left out, then."""
     log_same_elsewhere: float | None = None
-    """Smallest wealth of the leading signature alone with one site left out, then: corroborates
-    together with ``log_e_without_domain``.
+    """Smallest wealth of the leading failure alone (a signature, or loops of a class) with one site
+    left out, then: corroborates together with ``log_e_without_domain``.
     """
     log_e_within: float | None = None
     """Wealth of bets within the domains alone, then: the third corroboration."""

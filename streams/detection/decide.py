@@ -5,8 +5,8 @@ HALT: wealth of incidents with impact reaches 1/α *and* is corroborated, one of
 - sites: it stays at 3 or more with any one site left out that was hit so far (or any one domain
   that lies in several, or that is over a tenth of the branch);
 - same failure: it stays at 3 or more with any one domain left out, and the bets on the leading
-  signature alone do with any one site left out. Which signature is told by all, so it pays no
-  price for being one of many;
+  failure alone (a signature, or loops of a class) do with any one site left out. Which failure that
+  is all sites tell together, so it pays no price for being one of many;
 - within: bets within domains alone reach 20 and stay at 3 or more with any one domain left out.
 
 So no single node or domain brings about a halt alone, whether unlucky or hostile; a single site
@@ -55,7 +55,7 @@ class Decision(Struct, frozen=True):
     without_domain: float | None
     """Then: smallest ln E with one hit domain, or one of over a tenth of the branch, left out."""
     same_elsewhere: float | None
-    """Then: smallest ln of what the leading signature alone is worth with one hit site left out."""
+    """Then: smallest ln of what the leading failure alone is worth with one hit site left out."""
     within: float | None
 
 
@@ -180,8 +180,8 @@ class _Corroborated:
         return min((self._without(domain=domain).at(t_ms) for domain in doubted), default=0.0)
 
     def same_elsewhere(self, t_ms: int) -> float:
-        """Smallest ln of the leading signature's own wealth at ``t_ms`` with one site left out that
-        was hit by then. The leading one is worth most with nobody left out.
+        """Smallest ln of what the leading failure alone is worth at ``t_ms`` with one site left out
+        that was hit by then. The leading one is worth most with nobody left out.
         """
         sites, _ = self._hit_since
         self._whole.at(t_ms)

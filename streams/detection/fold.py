@@ -205,7 +205,7 @@ class Fold:
         return _at(self._steps, t_ms).log_e
 
     def leading(self) -> str:
-        """The single signature's level worth most, as far as carried on; empty before the first."""
+        """The failure's level that alone is worth most, as far as carried on; empty before any."""
         return self._wealth.leading()
 
     def own(self, level: str) -> float:

@@ -61,6 +61,11 @@ def weight(level: str) -> float:
     return 0.22 / MAX_SIGNATURES
 
 
+def names_a_failure(level: str) -> bool:
+    """Whether what counts at ``level`` is one kind of failure: a signature, or loops of a class."""
+    return level.startswith(("sig:", "loop:"))
+
+
 class NodeOnset(Struct, frozen=True, order=True, gc=False):
     """One counted onset of a node at one level of the tree."""
 

@@ -19,7 +19,7 @@ from operator import add
 
 from streams.detection.margins import Rho, Table
 from streams.detection.members import Place
-from streams.detection.tree import MAX_SIGNATURES, UPPER, weight
+from streams.detection.tree import MAX_SIGNATURES, UPPER, names_a_failure, weight
 
 RATES = (3.0, 10.0, 30.0, 100.0, 1000.0)
 WINDOW_WEIGHTS = (0.4, 0.2, 0.4)
@@ -132,8 +132,11 @@ class Wealth:
         return 0.0 if purse is None else math.log1p(purse.value() / weight(level))
 
     def leading(self) -> str:
-        """The single signature's level with most of that; empty before the first bet on one."""
-        return max(sorted(self._singles), key=self.own, default="")
+        """The level with most of that among those that name a failure; of equals the first by name,
+        empty before the first bet on one.
+        """
+        named = {level for role, level in self._purses if not role and names_a_failure(level)}
+        return max(sorted(named), key=self.own, default="")
 
 
 class _Purse:

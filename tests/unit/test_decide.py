@@ -25,11 +25,11 @@ def without_a_site(fleet: Fleet) -> float:
     return found
 
 
-def three_fail_at_two_sites(last: str) -> Fleet:
-    """Two nodes of two clusters at one site, then one elsewhere, where ``last`` dies."""
-    fleet = a_fleet(lambda i, j: j == 0 and i < 6)
-    for i, service in ((0, "ClusSvc"), (4, "ClusSvc"), (1, last)):
-        fleet[i][0].crashes(service, START + (5 + 2 * i) * HOUR, times=3)
+def three_fail_at_two_sites(first: str, last: str, times: int = 3) -> Fleet:
+    """Service ``first`` dies in two clusters of one site, then ``last`` elsewhere."""
+    fleet = a_fleet(lambda i, j: j == 0 and i in (0, 1, 4))
+    for i, service in ((0, first), (4, first), (1, last)):
+        fleet[i][0].crashes(service, START + (5 + 2 * i) * HOUR, times=times)
     return fleet
 
 
@@ -60,7 +60,7 @@ class TestHalt:
         assert found.log_e_within >= 2.99, "ln 20"
 
     def test_one_more_site_with_the_same_failure_corroborates_two_domains_of_another(self) -> None:
-        found = verdict(three_fail_at_two_sites("ClusSvc"))
+        found = verdict(three_fail_at_two_sites("ClusSvc", "ClusSvc"))
         assert found.state == "halt"
         assert found.halt is not None
         assert (found.halt.victims, found.halt.victim_domains, found.halt.victim_sites) == (3, 3, 2)
@@ -72,12 +72,18 @@ class TestHalt:
         assert found.log_same_elsewhere >= math.log(3)
 
     def test_another_failure_at_another_site_corroborates_nothing(self) -> None:
-        found = verdict(three_fail_at_two_sites("spooler"))
+        found = verdict(three_fail_at_two_sites("ClusSvc", "spooler"))
         assert found.log_e > found.log_threshold
         assert found.state == "warn"
         assert found.log_e_without_domain is not None
         assert found.log_e_without_domain >= math.log(3), "it is the failure that is another"
         assert found.log_same_elsewhere == 0.0
+
+    def test_another_service_that_loops_is_the_same_failure(self) -> None:
+        found = verdict(three_fail_at_two_sites("W32Time", "spooler", times=6))
+        assert found.state == "halt"
+        assert found.log_e_without_site is not None
+        assert found.log_e_without_site < math.log(3)
 
     def test_what_was_crossed_stays_crossed_when_controls_fail_as_well(self) -> None:
         fleet = a_fleet(every_second_cluster)

@@ -69,17 +69,17 @@ def test_one_bet_on_two_patched_of_ten_by_hand() -> None:
     assert wealth.log_e() == pytest.approx(math.log(1 + ANY * (0.2 + 0.4) * won))
 
 
-def test_a_signature_alone_pays_no_price_for_being_one_of_many() -> None:
+@pytest.mark.parametrize("named", [SIG, "loop:service"])
+def test_a_failure_alone_pays_no_price_for_being_one_of_many(named: str) -> None:
     wealth = Wealth(Table(), roles=ONE)
-    assert (wealth.leading(), wealth.own(SIG)) == ("", 0.0)
+    assert (wealth.leading(), wealth.own(named)) == ("", 0.0)
     bet = (2, [8, 0, 2, 0])
-    for level in ("any", SIG, SIG):
+    for level in ("any", "novel", "loop", "any", "any", named, named, "sig:another"):
         wealth.bet(level, place(bet[0]), bet[1], psi=1.0)
-    wealth.bet("sig:another", place(bet[0]), bet[1], psi=1.0)
-    assert wealth.leading() == SIG
-    # E is half of it, since single signatures are not spread over the roles: a share of 2 is all.
-    assert math.exp(wealth.own(SIG)) == pytest.approx(by_hand([bet, bet], share=2.0))
-    assert wealth.own("sig:another") < wealth.own(SIG)
+    assert wealth.leading() == named, "the others are no one kind of failure, or were bet on less"
+    # E is half of it where a level is not spread over the roles: a share of 2 is all.
+    assert math.exp(wealth.own(named)) == pytest.approx(by_hand([bet, bet], share=2.0))
+    assert wealth.own("sig:another") < wealth.own(named)
 
 
 @pytest.mark.parametrize(
