@@ -129,13 +129,13 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
     log_e_without_site: float | None = None
     """Smallest wealth with one site left out, at the halt or now: corroboration."""
     log_e_without_domain: float | None = None
-    """Smallest wealth with one domain left out, then."""
+    """Smallest wealth with one domain left out, at the halt."""
     log_same_elsewhere: float | None = None
     """Smallest wealth of the leading failure alone (a signature, or loops of a class) with one site
-    left out, then: corroborates together with ``log_e_without_domain``.
+    left out, at the halt or now: corroborates together with ``log_e_without_domain``.
     """
     log_e_within: float | None = None
-    """Wealth of bets within the domains alone, then: the third corroboration."""
+    """Wealth of bets within the domains alone, at the halt or now: the third corroboration."""
     suspects: dict[str, float] = {}
     """Who may have done it, as of the crossing that made the state: KB, or
     ``change:<name>=<version>``, → probability. Empty while nothing was crossed.

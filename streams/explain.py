@@ -75,11 +75,15 @@ def _crossing(c: Crossing, wealth: str = "E") -> str:
 
 
 def _corroboration(v: Verdict) -> str:
+    by_domain = (
+        ""
+        if v.log_e_without_domain is None
+        else f" and E = {_e(v.log_e_without_domain)} with any one domain left out (needs 20)"
+    )
     return (
         f"E = {_e(v.log_e_without_site or 0.0)} with any one site left out (needs 3); or "
-        f"{_e(v.log_e_without_domain or 0.0)} with any one domain left out and "
-        f"{_e(v.log_same_elsewhere or 0.0)} of the same failure alone with any one site left out "
-        f"(each needs 3); or {_e(v.log_e_within or 0.0)} within domains alone (needs 20)"
+        f"{_e(v.log_same_elsewhere or 0.0)} of the same failure alone then (needs 3){by_domain}; "
+        f"or {_e(v.log_e_within or 0.0)} within domains alone (needs 20)"
     )
 
 

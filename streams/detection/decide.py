@@ -4,9 +4,9 @@ HALT: wealth of incidents with impact reaches 1/α *and* is corroborated, one of
 
 - sites: it stays at 3 or more with any one site left out that was hit so far (or any one domain
   that lies in several, or that is over a tenth of the branch);
-- same failure: it stays at 3 or more with any one domain left out, and the bets on the leading
-  failure alone (a signature, or loops of a class) do with any one site left out. Which failure that
-  is all sites tell together, so it pays no price for being one of many;
+- same failure: it stays at 20 or more with any one domain left out, and the bets on the leading
+  failure alone (a signature, or loops of a class) stay at 3 or more with anybody left out whom the
+  first way leaves out. A level that is named pays no prior, so one victim elsewhere can say it;
 - within: bets within domains alone reach 20 and stay at 3 or more with any one domain left out.
 
 So no single node or domain brings about a halt alone, whether unlucky or hostile; a single site
@@ -17,7 +17,7 @@ NOTICE: wealth of all incidents is where a halt would be, but what happens has n
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property, partial
 
 from msgspec import Struct
@@ -34,6 +34,7 @@ from streams.detection.tree import Baseline, NodeOnset, baseline, impact_chain, 
 LOG_WARN = math.log(100)
 _LOG_WARN_ENDS = math.log(10)
 _LOG_LEFT_OUT = math.log(3)
+_LOG_WITHOUT_DOMAIN = math.log(20)
 _LOG_WITHIN = math.log(20)
 _DOMINANT = 0.1
 
@@ -52,10 +53,12 @@ class Decision(Struct, frozen=True):
     """At the halt, else now: smallest ln E with one hit site left out, or one hit domain that lies
     in several sites; None: not looked at.
     """
-    without_domain: float | None
-    """Then: smallest ln E with one hit domain, or one of over a tenth of the branch, left out."""
     same_elsewhere: float | None
-    """Then: smallest ln of what the leading failure alone is worth with one hit site left out."""
+    """Then: smallest ln of what the leading failure alone is worth with one of those left out."""
+    without_domain: float | None
+    """At the halt: smallest ln E with one hit domain, or one of over a tenth of the branch, left
+    out.
+    """
     within: float | None
 
 
@@ -103,8 +106,8 @@ def decide(
         warn_ms=warn_ms,
         notice_ms=notice_ms,
         without_site=halt.without_site(looked_ms) if looked else None,
-        without_domain=halt.without_domain(looked_ms) if looked else None,
         same_elsewhere=halt.same_elsewhere(looked_ms) if looked else None,
+        without_domain=halt.without_domain(looked_ms) if halt_ms is not None else None,
         within=halt.within(looked_ms) if looked else None,
     )
 
@@ -138,7 +141,8 @@ class _Corroborated:
         self._onsets = onsets
         self._margins = margins
         self._folds: dict[tuple[str | None, str | None, bool], Fold] = {}
-        self.path = self._fold(cohort).path()
+        self._main = self._fold(cohort)
+        self.path = self._main.path()
 
     def first(self, log_threshold: float) -> int | None:
         """The first such instant (Unix ms), or None."""
@@ -151,9 +155,8 @@ class _Corroborated:
         left_out = self._left_out(t_ms)
         if left_out and all(f.at(t_ms) >= _LOG_LEFT_OUT for f in left_out):
             return True
-        if (
-            self.same_elsewhere(t_ms) >= _LOG_LEFT_OUT
-            and self.without_domain(t_ms) >= _LOG_LEFT_OUT
+        if self.same_elsewhere(t_ms) >= _LOG_LEFT_OUT and all(
+            f.at(t_ms) >= _LOG_WITHOUT_DOMAIN for f in self._domain_left_out(t_ms)
         ):
             return True
         # A single domain that lies must not corroborate itself with somebody else's bad luck.
@@ -170,26 +173,18 @@ class _Corroborated:
         """
         return min((f.at(t_ms) for f in self._left_out(t_ms)), default=0.0)
 
+    def same_elsewhere(self, t_ms: int) -> float:
+        """Smallest ln of what the leading failure alone is worth at ``t_ms`` with one of those left
+        out; the leading one is worth most with nobody left out.
+        """
+        leading = self._whole.leading_at(t_ms)
+        return min((f.own_at(leading, t_ms) for f in self._left_out(t_ms)), default=0.0)
+
     def without_domain(self, t_ms: int) -> float:
         """Smallest ln E at ``t_ms`` with one domain left out that was hit by then, or that is over
         a tenth of the branch.
         """
-        _, domains = self._hit_since
-        hit = {domain for domain, since_ms in domains.items() if since_ms <= t_ms}
-        doubted = sorted(hit | self._dominant) if hit else ()
-        return min((self._without(domain=domain).at(t_ms) for domain in doubted), default=0.0)
-
-    def same_elsewhere(self, t_ms: int) -> float:
-        """Smallest ln of what the leading failure alone is worth at ``t_ms`` with one site left out
-        that was hit by then. The leading one is worth most with nobody left out.
-        """
-        sites, _ = self._hit_since
-        self._whole.at(t_ms)
-        leading = self._whole.leading()
-        rest = [self._without(site=s) for s, since_ms in sites.items() if since_ms <= t_ms]
-        for fold in rest:
-            fold.at(t_ms)
-        return min((fold.own(leading) for fold in rest), default=0.0)
+        return min((f.at(t_ms) for f in self._domain_left_out(t_ms)), default=0.0)
 
     def within(self, t_ms: int) -> float:
         """ln of the wealth of bets inside domains at ``t_ms``."""
@@ -200,32 +195,34 @@ class _Corroborated:
         sites (a stretched cluster must not be two witnesses); and without a domain of over a tenth
         of the branch, hit or not: nodes that never fail make others look guilty.
         """
-        sites, domains = self._hit_since
-        hit = [domain for domain, since_ms in domains.items() if since_ms <= t_ms]
+        sites, hit = self._hit_by(t_ms)
         doubted = self._stretched.intersection(hit) | self._dominant if hit else frozenset()
         return [
-            *(self._without(site=s) for s, since_ms in sites.items() if since_ms <= t_ms),
+            *(self._without(site=site) for site in sites),
             *(self._without(domain=domain) for domain in sorted(doubted)),
         ]
 
-    def _inner_left_out(self, t_ms: int) -> list[Fold]:
-        _, domains = self._hit_since
-        return [
-            self._without(domain=domain, within_domains=True)
-            for domain, since_ms in domains.items()
-            if since_ms <= t_ms
-        ]
+    def _domain_left_out(self, t_ms: int) -> Iterator[Fold]:
+        """Without each hit domain, or one of over a tenth of the branch: one after the other, since
+        there may be hundreds.
+        """
+        _, hit = self._hit_by(t_ms)
+        doubted = self._dominant.union(hit) if hit else ()
+        return (self._without(domain=domain) for domain in sorted(doubted))
 
-    @cached_property
-    def _hit_since(self) -> tuple[dict[str, int], dict[str, int]]:
-        """When each site, and each domain, was first hit on an exposed node (Unix ms)."""
-        sites: dict[str, int] = {}
-        domains: dict[str, int] = {}
-        for hit in self.path.hits:
-            if hit.place.age:
-                sites.setdefault(hit.place.site, hit.t_ms)
-                domains.setdefault(hit.place.domain, hit.t_ms)
-        return dict(sorted(sites.items())), dict(sorted(domains.items()))
+    def _inner_left_out(self, t_ms: int) -> list[Fold]:
+        _, hit = self._hit_by(t_ms)
+        return [self._without(domain=domain, within_domains=True) for domain in hit]
+
+    def _hit_by(self, t_ms: int) -> tuple[list[str], list[str]]:
+        """Sites, and domains, that were hit on an exposed node by ``t_ms``, at whatever level: a
+        loop may be exposed where its first event was not.
+        """
+        hit = self._main.sites_hit, self._main.domains_hit
+        sites, domains = (
+            [name for name, since_ms in each.items() if since_ms <= t_ms] for each in hit
+        )
+        return sorted(sites), sorted(domains)
 
     @cached_property
     def _stretched(self) -> frozenset[str]:

@@ -190,6 +190,9 @@ class Fold:
         self._end = bisect_left(onsets, to_s(cohort.end_ms), key=by_second)
         self._steps: list[Step] = []
         self._hits: list[Hit] = []
+        self.sites_hit: dict[str, int] = {}
+        """When each site was first hit on an exposed node, at any level (Unix ms), so far."""
+        self.domains_hit: dict[str, int] = {}
 
     def path(self) -> Path:
         """All of it."""
@@ -204,13 +207,22 @@ class Fold:
             self._second()
         return _at(self._steps, t_ms).log_e
 
-    def leading(self) -> str:
-        """The failure's level that alone is worth most, as far as carried on; empty before any."""
+    def leading_at(self, t_ms: int) -> str:
+        """The failure's level that alone is worth most at the end of ``t_ms``'s second (Unix ms);
+        empty before any. Not to be asked of a time that is passed.
+        """
+        self._reach(t_ms)
         return self._wealth.leading()
 
-    def own(self, level: str) -> float:
-        """ln of what the concurrent bets at ``level`` alone are worth, as far as carried on."""
-        return round(self._wealth.own(level), 6)
+    def own_at(self, level: str, t_ms: int) -> float:
+        """ln of what the concurrent bets at ``level`` alone are worth then, with the same limit."""
+        self._reach(t_ms)
+        return self._wealth.own(level)
+
+    def _reach(self, t_ms: int) -> None:
+        if self._steps and to_s(self._steps[-1].t_ms) > to_s(t_ms):
+            raise ValueError(f"carried on to {self._steps[-1].t_ms}, asked for {t_ms}")
+        self.at(t_ms)
 
     def _second(self) -> None:
         # The next onset, and those of the same second: one failure is an onset at several levels.
@@ -254,6 +266,9 @@ class Fold:
             counts, psi = population.in_stratum(place, t_ms, capped), tilt.psi(place.noise)
         # What C has no prior left for is nothing for H either.
         taken = self._wealth.bet(onset.level, place, counts, psi)
+        if place.age:
+            self.sites_hit.setdefault(place.site, t_ms)
+            self.domains_hit.setdefault(place.domain, t_ms)
         if taken and self._history is not None and level == 0:
             since_ms = population.since_ms(onset.node)
             self._history.bet(onset.level, since_ms, place.age, counts, psi)

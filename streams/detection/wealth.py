@@ -126,10 +126,10 @@ class Wealth:
 
     def own(self, level: str) -> float:
         """ln of what the bets at ``level`` are worth alone, over all roles, without its prior π;
-        0 without any. The same supermartingale, for a level that was named beforehand or by others.
+        0 without any. A supermartingale as long as the level is not chosen by what it is worth.
         """
         purse = self._purses.get(("", level))
-        return 0.0 if purse is None else math.log1p(purse.value() / weight(level))
+        return 0.0 if purse is None else round(math.log1p(purse.value() / weight(level)), 6)
 
     def leading(self) -> str:
         """The level with most of that among those that name a failure; of equals the first by name,

@@ -7,8 +7,18 @@ import pytest
 
 from schemas.reports import Boot, Facts, Heartbeat
 from schemas.verdicts import Verdict
-from tests.fixtures.rollouts import SITES, START, Fleet, verdict
-from tests.fixtures.stories import CASE, DAY, HOUR, OLD_BUILD, T0, NodeStory, fleet_of, judged
+from tests.fixtures.rollouts import SITES, START, Fleet, a_fleet, verdict
+from tests.fixtures.stories import (
+    CASE,
+    DAY,
+    HOUR,
+    MINUTE,
+    OLD_BUILD,
+    T0,
+    NodeStory,
+    fleet_of,
+    judged,
+)
 
 END = START + 30 * DAY
 BEAT = 8 * HOUR
@@ -65,3 +75,34 @@ def test_what_fails_later_takes_no_halt_back() -> None:
     before = two_sites_fail(later=False).halt
     assert before is not None
     assert two_sites_fail(later=True).halt == before
+
+
+@pytest.mark.parametrize("service", ["ClusSvc", "W32Time"])
+def test_a_cluster_that_is_exposed_only_once_it_loops_does_not_corroborate_itself(
+    service: str,
+) -> None:
+    """Each of its nodes fails shortly before its patch, so that only the loop's levels are bet on;
+    somebody else fails once, honestly.
+    """
+    fleet = a_fleet(lambda i, j: i == 0 or (j == 0 and i < 6), until=45 * DAY)
+    for j, node in enumerate(fleet[0]):
+        patched = START + j * HOUR
+        node.crashes("ClusSvc", patched - 30 * MINUTE)
+        node.crashes("ClusSvc", patched + 5 * MINUTE, times=6)
+    fleet[1][0].crashes(service, START + DAY, times=3)
+    found = verdict(fleet)
+    assert found.log_e > found.log_threshold
+    assert found.state == "warn"
+
+
+@pytest.mark.parametrize("service", ["ClusSvc", "spooler"])
+def test_a_liar_and_two_honest_failures_are_not_enough(service: str) -> None:
+    """They are of one kind and at two sites; it repeats them, or says something else daily."""
+    fleet = a_fleet(lambda i, j: j == 0 and i in (0, 1, 4, 8), until=45 * DAY)
+    for i, hours in ((4, 30), (1, 60)):
+        fleet[i][0].crashes("ClusSvc", START + hours * HOUR, times=3)
+    for k in range(6):
+        fleet[8][0].crashes(service, START + (1 + 26 * k) * HOUR, times=3)
+    found = verdict(fleet)
+    assert found.log_e > found.log_threshold
+    assert found.state == "warn"

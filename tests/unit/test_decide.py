@@ -67,7 +67,7 @@ class TestHalt:
         assert found.log_e_without_site is not None
         assert found.log_e_without_site < math.log(3), "one victim is left, and all its levels pay"
         assert found.log_e_without_domain is not None
-        assert found.log_e_without_domain >= math.log(3)
+        assert found.log_e_without_domain >= math.log(20)
         assert found.log_same_elsewhere is not None
         assert found.log_same_elsewhere >= math.log(3)
 
@@ -75,8 +75,6 @@ class TestHalt:
         found = verdict(three_fail_at_two_sites("ClusSvc", "spooler"))
         assert found.log_e > found.log_threshold
         assert found.state == "warn"
-        assert found.log_e_without_domain is not None
-        assert found.log_e_without_domain >= math.log(3), "it is the failure that is another"
         assert found.log_same_elsewhere == 0.0
 
     def test_another_service_that_loops_is_the_same_failure(self) -> None:
@@ -131,17 +129,15 @@ class TestCorroboration:
         assert found.state == "warn"
 
     def test_one_node_elsewhere_with_the_same_failure_does_not_corroborate_a_cluster(self) -> None:
-        fleet = a_fleet(lambda i, j: j < 2 and i < 6, until=66 * DAY)
+        fleet = a_fleet(lambda i, j: j < 2 and i < 2, until=66 * DAY)
         for day in range(20):
             for j, node in enumerate(fleet[0][:2]):
                 node.crashes("ClusSvc", START + (day * 26 + 5 + j) * HOUR, times=3)
-        fleet[1][0].crashes("ClusSvc", START + 2 * DAY, times=3)
+        fleet[1][0].crashes("ClusSvc", START + 7 * HOUR, times=3)
         found = verdict(fleet)
         assert found.log_e > found.log_threshold
         assert found.log_same_elsewhere is not None
-        assert found.log_same_elsewhere > 0, "the other site does show it"
-        assert found.log_e_without_domain is not None
-        assert found.log_e_without_domain < math.log(3)
+        assert found.log_same_elsewhere > math.log(3), "the other site does show it"
         assert found.state == "warn"
 
     @pytest.mark.parametrize("own", [SITES, ("fra",)])

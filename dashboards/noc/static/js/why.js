@@ -111,10 +111,12 @@ function corroboration(card) {
   const out = [];
   if (card.log_e_without_site !== null)
     out.push(`Without any one site E is still ${wealth(card.log_e_without_site)} or more (3 corroborates).`);
-  if (card.log_e_without_domain !== null && card.log_same_elsewhere !== null)
+  if (card.log_same_elsewhere !== null)
     out.push(
-      `Without any one cluster E is still ${wealth(card.log_e_without_domain)} or more, and the same failure alone ${wealth(card.log_same_elsewhere)} without any one site (both from 3 on corroborate).`,
+      `The same failure alone, without any one site: E = ${wealth(card.log_same_elsewhere)} or more (3 corroborates where all without any one cluster comes to 20).`,
     );
+  if (card.log_e_without_domain !== null)
+    out.push(`Without any one cluster E is still ${wealth(card.log_e_without_domain)} or more.`);
   if (card.log_e_within !== null)
     out.push(`Bets within clusters alone: E = ${wealth(card.log_e_within)} (20 corroborates).`);
   return out;
