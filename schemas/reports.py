@@ -86,6 +86,8 @@ class Facts(Struct, frozen=True, tag_field="type", tag="facts", omit_defaults=Tr
     """For example ``csv_bitlocker``, ``s2d``, ``bitlocker_os``, ``kir:…``."""
     changes: Annotated[dict[Label, Label], Meta(max_length=64)] = {}
     """Driver, agent and firmware versions: suspects beside KBs."""
+    backup_ms: TimeMs | None = None
+    """When its newest backup succeeded, as far as the node knows: what it would go back to."""
 
 
 class ChannelHealth(Struct, frozen=True, omit_defaults=True):

@@ -28,7 +28,6 @@ from schemas.windows.system_time import time_ms
 _DAY_S = 86_400
 _MAX_ENTRIES = 64
 _LENGTH = 200
-_BACKUP_DAYS = 7
 _DC_ROLES = (4, 5)
 _RDS, _FILE_SERVER, _PRINT = 18, 255, 7
 _ESCROWED = 845
@@ -61,7 +60,6 @@ _FROM = {
     "secure_boot": {"secure_boot"},
     "domain_joined": {"computer"},
     "server_core": {"os"},
-    "recent_backup": {"backup"},
     "role": {"services", "features", "shares"},
     "kir": {"rollbacks"},
     "firmware": {"firmware"},
@@ -105,8 +103,9 @@ def parse(output: str, now_ms: int) -> Gathered:
             branch=build if build.isascii() and build.isdigit() and len(build) <= 7 else "",
             cluster=cluster,
             virtual=any(word in model for word in _VIRTUAL) if model.strip() else None,
-            covariates=_limited(_covariates(found, roles[1:], now_ms)),
+            covariates=_limited(_covariates(found, roles[1:])),
             changes=_limited(_changes(found)),
+            backup_ms=_backup_ms(found, now_ms),
         ),
         frozenset(_silent(found)),
         tuple(_problems(found)),
@@ -117,7 +116,8 @@ def remembered(gathered: Gathered, before: Facts) -> Facts:
     """What was found, and what was known before of what could not be asked.
 
     A node whose cluster service has died is still a cluster's node, and its volumes are still
-    encrypted: what it is must not change because it fails.
+    encrypted: what it is must not change because it fails. And a backup was made, although the log
+    that says so has turned over.
     """
     now, silent = gathered.facts, gathered.silent
     return replace(
@@ -131,6 +131,7 @@ def remembered(gathered: Gathered, before: Facts) -> Facts:
             (now.covariates | _known(before.covariates, silent, now.covariates)).items()
         ),
         changes=_limited((now.changes | _known(before.changes, silent, now.changes)).items()),
+        backup_ms=before.backup_ms if now.backup_ms is None else now.backup_ms,
     )
 
 
@@ -228,9 +229,7 @@ def _roles(found: dict[str, Any]) -> list[str]:
     return roles
 
 
-def _covariates(
-    found: dict[str, Any], roles: Iterable[str], now_ms: int
-) -> Iterator[tuple[str, bool | str]]:
+def _covariates(found: dict[str, Any], roles: Iterable[str]) -> Iterator[tuple[str, bool | str]]:
     """The best known first: what is beyond 64 is left out."""
     shared = _csv_bitlocker(found)
     if shared is not None:
@@ -248,8 +247,6 @@ def _covariates(
         yield "domain_joined", _table(found, "computer")["domain_joined"]
     if _text(_table(found, "os").get("installation")):
         yield "server_core", _table(found, "os")["installation"] == "Server Core"
-    if _has_recent_backup(found, now_ms):
-        yield "recent_backup", True
     for role in roles:
         yield f"role:{role}", True
     for rollback in _tables(found, "rollbacks"):
@@ -298,12 +295,12 @@ def _escrowed(found: dict[str, Any]) -> bool:
     return _table(found, "escrow").get("os_backup") is True
 
 
-def _has_recent_backup(found: dict[str, Any], now_ms: int) -> bool:
+def _backup_ms(found: dict[str, Any], now_ms: int) -> int | None:
     try:
         backup_ms = time_ms(_text(found.get("backup")))
     except ValueError:
-        return False
-    return now_ms - backup_ms <= _BACKUP_DAYS * _DAY_S * 1000
+        return None
+    return backup_ms if 0 < backup_ms <= now_ms else None
 
 
 def _changes(found: dict[str, Any]) -> Iterator[tuple[str, str]]:

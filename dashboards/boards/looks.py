@@ -32,13 +32,14 @@ _NAMES = {
     "hold_out": "not patched yet", "lag_s": "lag", "last_error": "last error",
     "last_status": "last status", "minutes_after": "after its boot", "newest_leak_ms":
     "newest leak", "newest_ms": "newest", "newest_record_id": "newest record", "not_known":
-    "not known", "not_recent": "not recent", "not_told": "not told", "age_s": "age",
+    "not known", "not_told": "not told", "age_s": "age", "backup_ms": "newest backup",
+    "last_day": "last 24 h", "last_week": "last 7 days", "oldest_s": "oldest",
     "record_id": "record", "silent_s": "silent for", "since_ms": "runs it since",
     "spool_depth": "waiting on disk", "t_ms": "time", "until_ms": "until",
 }  # fmt: skip
 _UNITS = {
     "share": "percentunit", "probability": "percentunit", "lag_s": "s", "silent_s": "s",
-    "age_s": "s", "minutes_after": "m",
+    "age_s": "s", "oldest_s": "s", "minutes_after": "m",
 }  # fmt: skip
 # Colour, width, whether dashed.
 _CURVES = {

@@ -114,7 +114,8 @@ def covariates(fleet: str = FLEET, node: str = NODE) -> str:
         ARRAY JOIN mapKeys(covariates) AS covariate
         WHERE node = {node}
         UNION ALL
-        SELECT 'recent backup', {told("recent_backup")} FROM nodes WHERE node = {node}
+        SELECT 'newest backup', ifNull(formatDateTime(backup_ms, '%F %T UTC', 'UTC'), 'not told')
+        FROM nodes WHERE node = {node}
         UNION ALL
         SELECT 'recovery key kept elsewhere', {told("recovery_key_escrow")}
         FROM nodes WHERE node = {node}"""

@@ -29,7 +29,7 @@ def nodes(fleet: str, among: str = "1") -> str:
     """``nodes``: what each node last said of itself, of those for which ``among`` holds. It says so
     daily: who has not for as long as detection looks back is gone.
     """
-    columns = "domain site role branch cluster ring covariates"
+    columns = "domain site role branch cluster ring covariates backup_ms"
     return _newest("nodes", "node_facts", columns, fleet, among, ("2 DAY", "65 DAY"))
 
 

@@ -1,6 +1,6 @@
 """Readiness: what KB5062557 taught. Looked at before a roll-out, not after."""
 
-from dashboards.sql.parts import AT_SITE, FLEET, cases, nodes, revision, running, told
+from dashboards.sql.parts import AT_SITE, END, FLEET, cases, nodes, revision, running, told
 from dashboards.sql.query import named
 
 _STRATUM = f"""
@@ -8,6 +8,9 @@ _STRATUM = f"""
         if(cluster != '', ' · clustered', ''),
         if({told("csv_bitlocker")} = 'yes', ' · BitLocker on CSV', ''),
         if({told("s2d")} = 'yes', ' · S2D', ''))"""
+
+_DAY_S = 86_400
+_BACKUP_AGE_S = f"dateDiff('second', backup_ms, {END})"
 
 
 def _ringed(fleet: str) -> str:
@@ -66,18 +69,33 @@ def bitlocker_clusters(fleet: str = FLEET) -> str:
         ORDER BY canaries > 0, nodes DESC, cluster"""
 
 
-@named("role", "recent", "not_recent", "not_told", "share")
+@named("role", "last_day", "last_week", "older", "not_told", "oldest_s", "share")
 def backups(fleet: str = FLEET) -> str:
-    """Nodes by role whose collector says that a backup of the last seven days exists
-    (``recent_backup``). The collector says so or nothing, so *not told* is not *none*.
+    """How old the nodes' newest backups are, by role; the share is of those that have one of the
+    last seven days. *Not told* is not *none*: a backup that Windows Server Backup did not make is
+    unknown.
     """
     return f"""
         WITH {nodes(fleet)}
-        SELECT role, countIf(said = 'yes') AS recent, countIf(said = 'no') AS not_recent,
-            countIf(said = 'not told') AS not_told, recent / count() AS share
-        FROM (SELECT role, {told("recent_backup")} AS said FROM nodes WHERE {AT_SITE})
+        SELECT role, countIf(age_s < {_DAY_S}) AS last_day,
+            countIf(age_s >= {_DAY_S} AND age_s < 7 * {_DAY_S}) AS last_week,
+            countIf(age_s >= 7 * {_DAY_S}) AS older, countIf(age_s IS NULL) AS not_told,
+            max(age_s) AS oldest_s, (last_day + last_week) / count() AS share
+        FROM (SELECT role, {_BACKUP_AGE_S} AS age_s FROM nodes WHERE {AT_SITE})
         GROUP BY role
         ORDER BY share, role"""
+
+
+@named("node", "role", "cluster", "site", "ring", "backup_ms", "age_s")
+def oldest_backups(fleet: str = FLEET) -> str:
+    """What the nodes would go back to: the newest backup of each, the oldest first."""
+    return f"""
+        WITH {nodes(fleet)}
+        SELECT node, role, cluster, site, ring, backup_ms, {_BACKUP_AGE_S} AS age_s
+        FROM nodes
+        WHERE backup_ms IS NOT NULL AND {AT_SITE}
+        ORDER BY age_s DESC, node
+        LIMIT 1000"""
 
 
 @named("node", "cluster", "site", "ring", "escrow")

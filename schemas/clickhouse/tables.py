@@ -131,6 +131,7 @@ _DECLARED = (
             ("virtual", MAYBE_BOOL),
             ("covariates", NAMED_TEXT),
             ("changes", NAMED_TEXT),
+            ("backup_ms", MAYBE_TIME),
         ),
     ),
     _table(

@@ -97,7 +97,16 @@ class Life(Struct, frozen=True):
             ring=f"r{self.ring}",
             virtual=node.virtual,
             covariates=node.covariates,
+            backup_ms=self._backup_ms(t_ms),
         )
+
+    def _backup_ms(self, t_ms: int) -> int | None:
+        """Every night, week or month at its own time; who is backed up by others doesn't know."""
+        rng = Random(f"{self.seed}/backup/{self.node.name}")
+        days = rng.choice((1, 1, 1, 7, 30, None))
+        if days is None:
+            return None
+        return t_ms - (t_ms - rng.randrange(30 * DAY_MS)) % (days * DAY_MS)
 
 
 def live_through(

@@ -102,6 +102,15 @@ class StoreBehaviour:
         rows = bare.query("SELECT log_e_warn FROM verdicts WHERE case_id = 'new'", {}).rows
         assert rows == ((5.5,),)
 
+    def test_facts_from_before_backups_were_asked_for_tell_of_none(self, bare: Store) -> None:
+        migrate(bare, [step for step in migrations() if step.number < 6])
+        bare.query("INSERT INTO node_facts (node) SELECT 'old'", {})
+        migrate(bare)
+        bare.insert("node_facts", columns_of("node_facts", node=["new"], backup_ms=[4_000]), "t")
+        said = bare.query("SELECT node, backup_ms FROM node_facts ORDER BY node", {}).dicts()
+        assert [row["node"] for row in said] == ["new", "old"]
+        assert [row["backup_ms"] for row in said] == [4_000, None]
+
     def test_a_store_of_a_newer_kbwatch_is_refused(self, store: Store) -> None:
         newer = [*migrations(), Migration(9999, "9999_add_things", "SELECT 1;")]
         assert migrate(store, newer) == ["9999_add_things"]

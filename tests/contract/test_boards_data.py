@@ -377,12 +377,21 @@ def test_the_hold_out_is_who_is_not_patched_yet(grafana: Grafana) -> None:
     assert left == verdict.controls
 
 
+def test_backups_are_as_old_as_the_nodes_say(grafana: Grafana, servers: tuple[Node, ...]) -> None:
+    ages_s = {n: LIVE_END_MS // 1000 - t // 1000 for n, t in grafana.month.backups.items()}
+    for row in grafana.rows(readiness.backups()):
+        ages = [ages_s.get(s.name, math.inf) for s in servers if s.role == row["role"]]
+        day, week, told = (sum(age < n * 86_400 for age in ages) for n in (1, 7, math.inf))
+        assert (row["last_day"], row["last_week"], row["older"]) == (day, week - day, told - week)
+        assert (row["not_told"], row["share"]) == (len(ages) - told, week / len(ages))
+    oldest = [(row["node"], row["age_s"]) for row in grafana.rows(readiness.oldest_backups())]
+    assert oldest == sorted(ages_s.items(), key=lambda one: (-one[1], one[0]))
+
+
 def test_what_no_collector_says_is_not_told_and_not_none(
     grafana: Grafana, servers: tuple[Node, ...]
 ) -> None:
-    rows = grafana.rows(readiness.backups())
     keys = grafana.row(readiness.keys())
 
-    assert sum(row["not_told"] for row in rows) == len(servers)
     encrypted = [s for s in servers if s.covariates.get("bitlocker_os") or s.csv_bitlocker]
     assert (keys["encrypted"], keys["kept"]) == (len(encrypted), 0)

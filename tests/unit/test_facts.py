@@ -124,7 +124,6 @@ class TestMeanings:
             "secure_boot": True,
             "domain_joined": True,
             "server_core": True,
-            "recent_backup": True,
             "role:cluster": True,
             "kir:4193921674": "1",
             "kir:99887766": "0",
@@ -146,6 +145,16 @@ class TestMeanings:
         raw = orjson.loads(output("hyperv-not-coordinator"))
         raw["volumes"].append({"device": raw["csv"][0]["volume"].upper(), "protection": 0})
         assert parse(orjson.dumps(raw).decode(), T0).facts.covariates["csv_bitlocker"] is False
+
+    def test_the_newest_backup(self) -> None:
+        made_ms = 1_752_458_400_000  # 2025-07-14T02:00:00Z
+        raw = orjson.loads(output("hyperv-csv-bitlocker"))
+        text = orjson.dumps(raw).decode()
+        assert parse(text, made_ms + 1).facts.backup_ms == made_ms
+        assert parse(text, made_ms - 1).facts.backup_ms is None, "it is yet to come"
+        for nonsense in ("0001-01-01T00:00:00.0000000Z", "yesterday", 7, None):
+            raw["backup"] = nonsense
+            assert parse(orjson.dumps(raw).decode(), made_ms).facts.backup_ms is None
 
     def test_a_domain_controller(self) -> None:
         gathered = parse(output("domain-controller"), T0)
@@ -216,6 +225,11 @@ class TestMemory:
         csv = [{"volume": "v"}]
         found = self.after(csv=csv, volumes=[{"device": "v", "type": 1, "protection": 0}])
         assert found.covariates["csv_bitlocker"] is False
+
+    def test_the_log_that_tells_of_its_backup_has_turned_over(self) -> None:
+        before = facts("hyperv-csv-bitlocker").backup_ms
+        assert before is not None
+        assert self.after(backup=None).backup_ms == before
 
     def test_queries_failed(self) -> None:
         names = ["os", "computer", "services", "volumes", "rollbacks", "drivers", "agents", "csv"]

@@ -160,6 +160,9 @@ def test_facts_are_kept_as_text() -> None:
     row = only_row(stored(report(facts)), "node_facts")
     assert row["covariates"] == {"s2d": "true", "kir:1": "false", "agent": "2.1"}
     assert row["virtual"] is None
+    assert row["backup_ms"] is None
+    told = only_row(stored(report(Facts(t_ms=5, backup_ms=4))), "node_facts")
+    assert told["backup_ms"] == 4
 
 
 def test_a_heartbeat_tells_the_promise_of_its_report_and_the_state_of_its_channels() -> None:
