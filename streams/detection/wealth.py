@@ -129,7 +129,11 @@ class Wealth:
         0 without any. A supermartingale as long as the level is not chosen by what it is worth.
         """
         purse = self._purses.get(("", level))
-        return 0.0 if purse is None else round(math.log1p(purse.value() / weight(level)), 6)
+        if purse is None:
+            return 0.0
+        won = purse.value() / weight(level)
+        # What lost all it had is worth nothing, or by rounding a little less.
+        return round(math.log1p(won), 6) if won > -1 else -_MAX_LOG
 
     def leading(self) -> str:
         """The level with most of that among those that name a failure; of equals the first by name,
