@@ -82,6 +82,16 @@ def test_a_failure_alone_pays_no_price_for_being_one_of_many(named: str) -> None
     assert wealth.own("sig:another") < wealth.own(named)
 
 
+@pytest.mark.parametrize("named", [SIG, "loop:service"])
+def test_a_failure_whose_bets_lost_all_is_worth_nothing(named: str) -> None:
+    """Only unpatched nodes fail, hour after hour, where nearly all are patched."""
+    wealth = Wealth(Table(), roles=ONE)
+    for _ in range(100):
+        wealth.bet(named, place(0), [1, 50, 50, 50], psi=1.0)
+    assert wealth.own(named) < -100
+    assert wealth.leading() == named
+
+
 @pytest.mark.parametrize(
     ("age", "counts"), [(1, [6, 2, 1, 1]), (2, [6, 0, 4, 0]), (3, [2, 1, 1, 6]), (0, [5, 3, 1, 1])]
 )
